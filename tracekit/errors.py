@@ -1,0 +1,13 @@
+"""The errors a user can cause. Each is one sentence: what, where, what was expected, what to do."""
+
+
+class TracekitError(Exception):
+    """Something the user gave cannot be used; the command line prints it and exits with 3."""
+
+
+class TraceError(TracekitError):
+    """A trace file is unreadable, breaks a rule of the trace model, or cannot support what is asked of it."""
+
+
+class ScenarioError(TracekitError):
+    """A scenario, parameter or module name is unknown, impossible or contradictory."""

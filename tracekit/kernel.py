@@ -1,0 +1,143 @@
+"""Compiled kernels: the decorators, and drivers instantiated from source so that they stay cached across processes.
+
+A kernel that takes a policy's functions as arguments is recompiled in every process. So a driver is *instantiated*:
+its source, with the policy's functions imported by name, is written to a file in the cache and imported from there.
+numba then caches it like any other function. The file's name is a digest of everything that it can reach, because
+numba itself notices a change in the driver only, not in what the driver calls.
+
+With ``NUMBA_DISABLE_JIT=1`` the very same files run as plain Python.
+"""
+
+import importlib.util
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+import numba
+import numpy as np
+import xxhash
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# _nrt=False leaves out reference counting of arrays, which a hook called per event cannot afford; such functions
+# cannot allocate, which is the rule for kernels anyway. It is private to numba: benchmarks/plugin_form.py guards it.
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False, "_nrt": False}
+
+
+def jit(function: F) -> F:
+    """A hook: compiled into the kernels that call it, never on its own. It must not allocate."""
+    return numba.njit(**_OPTIONS)(function)
+
+
+def entry(function: F) -> F:
+    """A kernel that Python calls, cached on disk. It releases the GIL and must not allocate."""
+    return numba.njit(cache=_can_cache(function), **_OPTIONS)(function)
+
+
+def is_compiled() -> bool:
+    """Whether kernels are compiled (False under NUMBA_DISABLE_JIT=1)."""
+    return not numba.config.DISABLE_JIT  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def bindings_of(source: Path, bound: dict[str, str]) -> str:
+    """The text of a template with its ``# bind`` … ``# end bind`` lines left out: the caller binds those names.
+
+    ``bound`` maps each name between the two lines to the expression that it shall stand for; a name that the
+    template binds and the caller does not is an error.
+    """
+    text = source.read_text()
+    head, _, rest = text.partition("# bind\n")
+    block, found, body = rest.partition("# end bind\n")
+    if not found:
+        raise ValueError(f"{source} has no '# bind' … '# end bind' lines")
+    names = {name.strip() for line in block.splitlines() for name in line.partition(" import ")[2].split(",")} - {""}
+    missing = sorted(names - bound.keys())
+    if missing:
+        raise ValueError(f"{source}: nothing bound to {', '.join(missing)}")
+    return head + body
+
+
+def instantiate(source: str, reaches: Iterable[type]) -> ModuleType:
+    """Import ``source`` as a module whose ``entry`` functions are cached on disk under a digest of all they reach.
+
+    ``reaches`` are the classes whose functions the source imports; their packages' sources enter the digest.
+    """
+    parts = [source, _own_digest(), sys.version, numba.__version__, np.__version__]
+    parts += sorted({_package_digest(cls) for cls in reaches})
+    name = "k" + xxhash.xxh3_128_hexdigest("\0".join(parts).encode())
+    qualified = f"tracekit._kernels.{name}"
+    if qualified in sys.modules:
+        return sys.modules[qualified]
+    path = cache_folder() / f"{name}.py"
+    if not path.exists():
+        write_atomically(path, source.encode())
+    spec = importlib.util.spec_from_file_location(qualified, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[qualified] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def is_cold(module: ModuleType) -> bool:
+    """Whether an instantiated module has not been compiled on this machine before."""
+    assert module.__file__ is not None
+    name = Path(module.__file__).stem
+    return is_compiled() and not any((Path(module.__file__).parent / "__pycache__").glob(f"{name}.*.nbi"))
+
+
+@cache
+def cache_folder() -> Path:
+    """Where instantiated kernels live: ``TRACEKIT_CACHE``, else the user's cache folder, else a temporary one."""
+    base = os.environ.get("TRACEKIT_CACHE") or os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "tracekit")
+    folder = Path(base) / "kernels"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="tracekit-kernels-"))
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it appears whole or not at all, whoever else writes it at the same time."""
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    with os.fdopen(handle, "wb") as out:
+        out.write(content)
+    os.replace(temporary, path)
+
+
+def _can_cache(function: Callable[..., Any]) -> bool:
+    """numba refuses to cache what has no source file of its own, such as a function made in a prompt."""
+    return os.path.exists(function.__code__.co_filename)
+
+
+@cache
+def _own_digest() -> str:
+    return _tree_digest(Path(__file__).parent)
+
+
+def _package_digest(cls: type) -> str:
+    module = sys.modules[cls.__module__]
+    file = getattr(module, "__file__", None)
+    if file is None:
+        raise ValueError(f"{cls.__module__}.{cls.__qualname__} must stand in a file: kernels import it by name")
+    package = sys.modules[cls.__module__.partition(".")[0]]
+    if package is sys.modules.get("tracekit"):
+        return _own_digest()
+    folder = getattr(package, "__path__", None)
+    return _tree_digest(Path(next(iter(folder)))) if folder else _file_digest(Path(file))
+
+
+@cache
+def _tree_digest(folder: Path) -> str:
+    return xxhash.xxh3_64_hexdigest("".join(_file_digest(path) for path in sorted(folder.rglob("*.py"))).encode())
+
+
+def _file_digest(path: Path) -> str:
+    return xxhash.xxh3_64_hexdigest(path.read_bytes())
