@@ -44,21 +44,12 @@ def is_compiled() -> bool:
     return not numba.config.DISABLE_JIT  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def bindings_of(source: Path, bound: dict[str, str]) -> str:
-    """The text of a template with its ``# bind`` … ``# end bind`` lines left out: the caller binds those names.
-
-    ``bound`` maps each name between the two lines to the expression that it shall stand for; a name that the
-    template binds and the caller does not is an error.
-    """
-    text = source.read_text()
-    head, _, rest = text.partition("# bind\n")
-    block, found, body = rest.partition("# end bind\n")
+def template_body(source: Path) -> str:
+    """The text of a template without its ``# bind`` … ``# end bind`` lines, whose names the caller binds."""
+    head, _, rest = source.read_text().partition("# bind\n")
+    _, found, body = rest.partition("# end bind\n")
     if not found:
         raise ValueError(f"{source} has no '# bind' … '# end bind' lines")
-    names = {name.strip() for line in block.splitlines() for name in line.partition(" import ")[2].split(",")} - {""}
-    missing = sorted(names - bound.keys())
-    if missing:
-        raise ValueError(f"{source}: nothing bound to {', '.join(missing)}")
     return head + body
 
 

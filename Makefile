@@ -1,0 +1,34 @@
+PYTHON ?= python3
+BIN = .venv/bin
+
+help:                ## say what there is to make
+	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' Makefile | expand -t 16
+
+setup: .venv/ready   ## make .venv and install tracekit with its pinned dependencies
+
+replay: .venv/ready  ## replay the committed traces; results go to results/
+	$(BIN)/tracekit replay traces/*.parquet -o results
+
+test: .venv/ready    ## run the tests
+	$(BIN)/pytest -n 2
+
+lint: .venv/ready    ## style, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+bench: .venv/ready   ## run the benchmarks, one after the other
+	set -e; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file; done
+
+clean:               ## remove everything that was made
+	rm -rf .venv results dist build .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tracekit needs Python 3.11 or newer: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+.PHONY: help setup replay test lint bench clean

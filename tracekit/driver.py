@@ -1,0 +1,165 @@
+"""The fused driver of a variant: one loop over the rows that calls every stage at every event.
+
+A copy-on-write break needs a frame, which may page out another page, which may be in a sample: stages meet at the
+event, not at the chunk, or the chunk size would change results. So a variant's loop is written out as source: the
+templates of the machine with the variant's policies bound, then a loop that calls each stage's hooks in stage order.
+See ``tracekit.kernel.instantiate`` for how it stays cached. This is the one clever thing here; keep it small.
+
+Order at an access: what policies want to see of it, the guest behind its balloon, residency, sharing, then the other
+stages in the scenario's order.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from tracekit.kernel import instantiate, template_body
+from tracekit.module import Module, arguments
+from tracekit.modules import machine, reclamation, sharing
+from tracekit.modules.machine import defaults
+from tracekit.schema import KINDS
+from tracekit.trace import KIND_ORDER
+
+#: Families whose rows go through the machine; all others have plain hooks.
+CORE = ("paging", "sharing", "balloon", "remap")
+_POLICY = {
+    "paging": {"touch": "touch", "admit": "admit", "remove": "remove", "victim": "victim", "see": "see"},
+    "sharing": {"due": "due", "trust": "trust", "changed": "changed"},
+    "guest": {"guest_touch": "touch", "guest_admit": "admit", "guest_victim": "victim"},
+    "remap": {"remap_hot": "hot"},
+}
+#: States that the functions of sharing/scan.py take.
+_SCANNING = ("host", "paging", "sharing", "sharing_host")
+
+
+@dataclass(frozen=True)
+class Driver:
+    """A compiled driver: ``columns`` and ``states`` are what ``kernels.replay_rows`` takes after the runs, in order."""
+
+    kernels: ModuleType
+    columns: tuple[tuple[str, str], ...]
+    states: tuple[str, ...]
+
+
+def build(stages: Mapping[str, Module], kinds: tuple[str, ...]) -> Driver:
+    """The driver of these stages for a trace that has these kinds of rows."""
+    policies = {family: type(stage) for family, stage in stages.items() if family in CORE}
+    if "balloon" in stages:
+        policies["guest"] = type(stages["balloon"].guest)  # pyright: ignore[reportAttributeAccessIssue]
+    others = {stage: type(module) for stage, module in stages.items() if stage not in CORE}
+    lines = _Rows(policies, others)
+    loops = [lines.loop(kind) for kind in KINDS if kind in kinds]
+    loops = [loop for loop in loops if loop]
+    columns, states = tuple(lines.columns), tuple(lines.states)
+    parameters = ["runs", *(f"{kind}_{column}" for kind, column in columns), *(f"{state}_state" for state in states)]
+    body = "\n".join(loops) or "        pass"
+    source = (
+        f'"""Driver of {", ".join(f"{k}.{v.name}" for k, v in (policies | others).items() if hasattr(v, "name"))}; written by tracekit."""\n'
+        + _imports(policies, others)
+        + _templates(policies)
+        + f"\n\n@entry\ndef replay_rows({', '.join(parameters)}):\n    for run in range(runs.shape[0]):\n"
+        + f"        kind, first, end = runs[run, 0], runs[run, 1], runs[run, 2]\n{body}\n"
+    )
+    return Driver(instantiate(source, [*policies.values(), *others.values()]), columns, states)
+
+
+def _imports(policies: Mapping[str, type], others: Mapping[str, type]) -> str:
+    """Bind every policy's functions, and every other stage's hooks, to the names that the code below uses."""
+    lines = ["from tracekit.kernel import entry, jit"]
+    for role, cls in policies.items():
+        if role in _POLICY:
+            lines.append(f"from {cls.__module__} import {cls.__qualname__} as {role}_policy")
+            for name, attribute in _POLICY[role].items():
+                if hasattr(cls, attribute):
+                    lines.append(f"{name} = {role}_policy.{attribute}")
+    if "remap" in policies:
+        lines.append("from tracekit.modules.remapping.remap import bounce, move_low")
+    for stage, cls in others.items():
+        lines.append(f"from {cls.__module__} import {cls.__qualname__} as {stage}_module")
+        lines += [f"{stage}_{kind} = {stage}_module.on_{kind}" for kind in KINDS if cls.hook(kind)]
+    return "\n".join(lines) + "\n"
+
+
+def _templates(policies: Mapping[str, type]) -> str:
+    """The machine's source, and that of the stages that live in it."""
+    files = []
+    if "paging" in policies:
+        files += [_file(machine, "frames"), _file(machine, "residency")]
+    if "sharing" in policies:
+        files.append(_file(sharing, "scan"))
+    if "balloon" in policies:
+        files.append(_file(reclamation, "ballooning"))
+    return "".join("\n\n" + template_body(file) for file in files)
+
+
+def _file(package: ModuleType, name: str) -> Path:
+    return Path(package.__path__[0]) / f"{name}.py"
+
+
+class _Rows:
+    """Writes the loops over rows, and collects the columns and states that they take."""
+
+    def __init__(self, policies: Mapping[str, type], others: Mapping[str, type]):
+        self._policies, self._others = policies, others
+        self.columns: dict[tuple[str, str], None] = {}
+        self.states: dict[str, None] = {}
+
+    def loop(self, kind: str) -> str:
+        """The loop over a run of rows of ``kind``, or nothing if no stage cares."""
+        calls = getattr(self, f"_{kind}", list)() + [self._hook(stage, cls, kind) for stage, cls in self._others.items() if cls.hook(kind)]
+        if not calls:
+            return ""
+        wanted = [column for k, column in self.columns if k == kind]
+        fetch = "".join(f"                {column} = {kind}_{column}[i]\n" for column in wanted)
+        body = "".join(f"                {line}\n" for call in calls for line in call.splitlines())
+        return f"        if kind == {KIND_ORDER.index(kind)}:  # {kind}\n            for i in range(first, end):\n{fetch}{body}".rstrip()
+
+    def _want(self, kind: str, *columns: str) -> None:
+        for column in columns:
+            self.columns.setdefault((kind, column))
+
+    def _state(self, *names: str) -> str:
+        for name in names:
+            self.states.setdefault(name)
+        return ", ".join(f"{name}_state" for name in names)
+
+    def _access(self) -> list[str]:
+        if "paging" not in self._policies:
+            return []
+        self._want("access", "vm", "page", "write")
+        calls = []
+        see = getattr(self._policies["paging"], "see", None)
+        if see is not None:
+            names = arguments(see)[1:]
+            self._want("access", *names)
+            calls.append(f"see({self._state('paging')}, {', '.join(names)})")
+        if "balloon" in self._policies:
+            calls.append(f"guest_access({self._state('host', 'paging', 'balloon', 'guest')}, vm, page)")
+        call = f"access({self._state('host', 'paging')}, vm, page, write)"
+        if "sharing" in self._policies and self._policies["sharing"].changed is not defaults.changed:
+            call = f"if {call}:\n    now_private({self._state(*_SCANNING)}, page)"
+        return [*calls, call]
+
+    def _content(self) -> list[str]:
+        if "sharing" not in self._policies:
+            return []
+        self._want("content", "vm", "page", "digest")
+        return [f"on_content({self._state(*_SCANNING)}, vm, page, digest)"]
+
+    def _io(self) -> list[str]:
+        if "remap" not in self._policies:
+            return []
+        names = ("vm", "page", "device", "to_device", "bytes", "dma_mask", "forced")
+        self._want("io", *names)
+        zones, state = self._state("zones"), self._state("remap")
+        return [
+            f"if bounce({zones}, {', '.join(names)}) and remap_hot({state}, page, {zones}.copies[page]):\n"
+            f"    move_low({zones}, vm, page, device, dma_mask)"
+        ]
+
+    def _hook(self, stage: str, cls: type[Module], kind: str) -> str:
+        names = arguments(cls.hook(kind))  # pyright: ignore[reportArgumentType]
+        self._want(kind, *(name for name in names if name not in ("s", "h")))
+        given = {"s": lambda: self._state(stage), "h": lambda: self._state(f"{stage}_host")}
+        return f"{stage}_{kind}({', '.join(given[name]() if name in given else name for name in names)})"

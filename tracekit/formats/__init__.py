@@ -1,0 +1,1 @@
+"""Readers of other formats: each turns a foreign file into a trace file."""

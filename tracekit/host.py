@@ -1,0 +1,190 @@
+"""The host: one struct of arrays a variant, read-only views of it, and the audit that proves its books.
+
+Guest pages have dense ids ``base[vm] + ppn``; frames are machine pages. Nothing here decides anything: kernels in
+``tracekit.modules`` change these arrays, the audit checks that what they did is possible.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from tracekit.trace import Vm
+
+#: No frame, no page, end of a chain.
+NONE = np.uint32(0xFFFFFFFF)
+
+# Flags of a guest page.
+TOUCHED = np.uint8(1)  # has held something: its frame has been used
+KNOWN = np.uint8(2)  # the trace has told its content
+SWAPPED = np.uint8(4)  # paged out by the host
+BALLOONED = np.uint8(8)  # held by the balloon driver
+IN_USE = np.uint8(16)  # in use by the guest (kept where a balloon is replayed)
+GUEST_OUT = np.uint8(32)  # paged out by the guest itself
+
+# Kinds of a frame.
+PRIVATE = np.uint8(0)
+HINT = np.uint8(1)  # listed under the digest it had when scanned, not write-protected
+SHARED = np.uint8(2)  # listed, copy-on-write
+
+#: Host states by index (paper section 6.3).
+STATES = ("high", "soft", "hard", "low")
+
+
+class Host(NamedTuple):
+    """Arrays of one variant's host. Counters only grow; ``vm``-shaped arrays are indexed by VM."""
+
+    # guest pages
+    frame: np.ndarray  # uint32: machine page, or NONE
+    digest: np.ndarray  # uint64: content, where KNOWN
+    flags: np.ndarray  # uint8
+    page_vm: np.ndarray  # uint16: the VM of a page
+    # frames
+    owner: np.ndarray  # uint32: xor of the pages that map the frame: with one mapper, that page
+    refs: np.ndarray  # uint32: pages that map the frame
+    kind: np.ndarray  # uint8
+    hash: np.ndarray  # uint64: digest under which a hint or shared frame is listed
+    chain: np.ndarray  # uint32: next frame in the hash chain
+    back: np.ndarray  # uint32: previous frame in the hash chain, NONE for the first
+    bucket: np.ndarray  # uint32: first frame of each hash chain
+    free_frames: np.ndarray  # uint32: stack of free frames
+    # scalars, as arrays of one
+    free: np.ndarray  # int64: free frames
+    pools: np.ndarray  # int64: replacement pools: 1, or one a VM
+    hand: np.ndarray  # int64: where the last-resort search of reclaim stands
+    state: np.ndarray  # int64: index into STATES
+    # VMs (int64)
+    base: np.ndarray
+    size: np.ndarray
+    populates: np.ndarray  # content rows make pages resident (the VM has no access rows to do so)
+    min: np.ndarray
+    max: np.ndarray
+    shares: np.ndarray
+    target: np.ndarray
+    active: np.ndarray  # estimate of pages in use
+    resident: np.ndarray
+    sole: np.ndarray  # pages that alone map their frame: what can be paged out
+    ballooned: np.ndarray
+    swapped: np.ndarray
+    accesses: np.ndarray
+    cold: np.ndarray
+    major: np.ndarray
+    minor: np.ndarray
+    page_outs: np.ndarray
+    shared_out: np.ndarray
+    double_paged: np.ndarray
+    guest_major: np.ndarray
+    guest_page_outs: np.ndarray
+    breaks: np.ndarray
+    scanned: np.ndarray
+
+
+COUNTERS = (
+    "accesses", "cold", "major", "minor", "page_outs", "shared_out", "double_paged", "guest_major", "guest_page_outs",
+    "breaks", "scanned",
+)  # fmt: skip
+_PER_VM = Host._fields[Host._fields.index("base") :]
+
+
+def make_host(vms: Sequence[Vm], frames: int, hashed: bool) -> Host:
+    """An empty host of ``frames`` machine pages. ``hashed``: pages may be listed by content (sharing is replayed)."""
+    pages = sum(vm.pages for vm in vms)
+    size = np.array([vm.pages for vm in vms], np.int64)
+    per_vm = {name: np.zeros(len(vms), np.int64) for name in _PER_VM}
+    per_vm |= {"base": np.array([vm.base for vm in vms], np.int64), "size": size}
+    per_vm |= {"max": size.copy(), "target": size.copy(), "active": size.copy(), "shares": size.copy()}
+    buckets = 1 << max(frames - 1, 1).bit_length() if hashed else 1
+    return Host(
+        frame=np.full(pages, NONE),
+        digest=np.zeros(pages, np.uint64),
+        flags=np.zeros(pages, np.uint8),
+        page_vm=np.repeat(np.arange(len(vms), dtype=np.uint16), size),
+        owner=np.zeros(frames, np.uint32),
+        refs=np.zeros(frames, np.uint32),
+        kind=np.zeros(frames, np.uint8),
+        hash=np.zeros(frames if hashed else 1, np.uint64),
+        chain=np.full(frames if hashed else 1, NONE),
+        back=np.full(frames if hashed else 1, NONE),
+        bucket=np.full(buckets, NONE),
+        free_frames=np.arange(frames - 1, -1, -1, dtype=np.uint32),
+        free=np.array([frames], np.int64),
+        pools=np.ones(1, np.int64),
+        hand=np.zeros(1, np.int64),
+        state=np.zeros(1, np.int64),
+        **per_vm,
+    )
+
+
+def view(host: Host, writes: Iterable[str] = ()) -> Host:
+    """The same arrays, read-only but for those named in ``writes``: writing another one raises, or does not compile."""
+    allowed = set(writes)
+    unknown = allowed - set(Host._fields)
+    if unknown:
+        raise ValueError(f"no host array is called {', '.join(sorted(unknown))}")
+    fields = []
+    for name, array in zip(Host._fields, host, strict=True):
+        if name not in allowed:
+            array = array.view()
+            array.flags.writeable = False
+        fields.append(array)
+    return Host(*fields)
+
+
+def saved(host: Host) -> int:
+    """Machine pages that sharing saves now: resident guest pages less frames in use."""
+    return int(host.resident.sum()) - (len(host.refs) - int(host.free[0]))
+
+
+def audit(host: Host, before: Host | None = None) -> None:
+    """Raise AssertionError unless the books balance: every page, frame, list and counter accounted for once.
+
+    ``before`` is an earlier copy of the counters (``snapshot``) that must not have fallen.
+    """
+    mapped = host.frame != NONE
+    vms = len(host.base)
+    refs = np.bincount(host.frame[mapped], minlength=len(host.refs)).astype(np.int64)
+    _same("refs of frames", host.refs.astype(np.int64), refs)
+    used = int((refs > 0).sum())
+    _same("free + used frames", int(host.free[0]) + used, len(host.refs))
+    free = host.free_frames[: int(host.free[0])]
+    _same("free frames listed once", len(np.unique(free)), len(free))
+    assert not refs[free].any(), "a free frame is mapped"
+    _same("resident pages", host.resident, np.bincount(host.page_vm[mapped], minlength=vms))
+    owner = np.zeros(len(host.refs), np.uint32)
+    np.bitwise_xor.at(owner, host.frame[mapped], np.flatnonzero(mapped).astype(np.uint32))
+    _same("owners of frames", host.owner[refs > 0], owner[refs > 0])
+    alone = np.zeros(len(host.frame), bool)
+    alone[mapped] = refs[host.frame[mapped]] == 1
+    _same("pages that alone map their frame", host.sole, np.bincount(host.page_vm[alone], minlength=vms))
+    for name, flag in (("swapped", SWAPPED), ("ballooned", BALLOONED)):
+        flagged = (host.flags & flag) != 0
+        _same(f"{name} pages", getattr(host, name), np.bincount(host.page_vm[flagged], minlength=vms))
+        assert not (flagged & mapped).any(), f"a {name} page is resident"
+    assert ((refs > 1) <= (host.kind == SHARED)).all(), "a frame of several pages is not copy-on-write"
+    if len(host.hash) == len(host.refs):
+        _audit_sharing(host, mapped, refs)
+    if before is not None:
+        for name in COUNTERS:
+            assert (getattr(host, name) >= getattr(before, name)).all(), f"counter {name} fell"
+
+
+def _audit_sharing(host: Host, mapped: np.ndarray, refs: np.ndarray) -> None:
+    on_shared = np.flatnonzero(mapped)[host.kind[host.frame[mapped]] == SHARED]
+    _same("contents of shared frames", host.digest[on_shared], host.hash[host.frame[on_shared]])
+    listed = (host.kind != PRIVATE) & (refs > 0)
+    found = 0
+    for first in host.bucket[host.bucket != NONE]:
+        frame, previous = first, NONE
+        while frame != NONE:
+            assert host.back[frame] == previous, "a hash chain is broken"
+            found, previous, frame = found + 1, frame, host.chain[frame]
+    _same("listed frames", found, int(listed.sum()))
+
+
+def snapshot(host: Host) -> Host:
+    """A copy of the host, for a later ``audit`` to compare counters with."""
+    return Host(*(array.copy() for array in host))
+
+
+def _same(what: str, kept: object, counted: object) -> None:
+    assert np.array_equal(np.asarray(kept), np.asarray(counted)), f"{what}: the books say {kept}, a count says {counted}"

@@ -1,0 +1,173 @@
+"""What a trace holds, as tables: kinds, VMs, the sharing at its end, devices, capabilities, notes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from tracekit.schema import CAPABILITIES, EVENTS
+from tracekit.trace import NO_PAGE, Trace
+from tracekit.units import PAGE_BYTES
+
+#: Columns that the tables are made of.
+_COLUMNS: dict[str, tuple[str, ...]] = {
+    "access": ("vm", "page", "write"),
+    "content": ("vm", "page", "digest"),
+    "io": ("vm", "page", "device", "bytes", "dma_mask", "forced", "bounced"),
+    "event": ("vm", "what"),
+}
+
+
+def inspect_trace(trace: Trace) -> dict[str, pl.DataFrame]:
+    """Read the whole trace once, in memory bounded by its pages. Raises TraceError where it is out of order or bounds.
+
+    ``kinds``: kind, rows, first_t, last_t, span (ns), rate (rows/s).
+    ``vms``: vm, pages, bytes, os, domain, kinds, accesses, touched (distinct pages; both null without
+    access rows), writes (share of accesses; null where stores are not told from loads); the last row, ``*``, is the sum.
+    ``sharing`` (where there is content): vm, pages, zero, distinct, shared, reclaimed once all is replayed; a VM is
+    charged for a frame if it maps it first by page order; ``*`` is the host.
+    ``io`` (where there is I/O): vm, device, mask_bits, transfers, bytes, pages (distinct), forced_bytes, bounced_bytes
+    (null where the capture does not tell), unknown (transfers whose page is not known).
+    ``events`` (where there are events): vm, what, rows.
+    ``capabilities``: capability, has, prose. ``notes``: note.
+    """
+    seen = _Seen(trace)
+    for chunk in trace.chunks({kind: _COLUMNS[kind] for kind in trace.kinds}):
+        for kind, columns in chunk.columns.items():
+            getattr(seen, f"see_{kind}")(columns)
+    tables = {"kinds": _kinds(trace, seen), "vms": _vms(trace, seen)}
+    if "content" in trace.kinds:
+        tables["sharing"] = sharing(trace, seen.digest, seen.told)
+    if "io" in trace.kinds:
+        tables["io"] = _io(trace, seen)
+    if "event" in trace.kinds:
+        tables["events"] = _events(trace, seen)
+    has = [name in trace.capabilities for name in CAPABILITIES]
+    tables["capabilities"] = pl.DataFrame({"capability": list(CAPABILITIES), "has": has, "prose": list(CAPABILITIES.values())})
+    tables["notes"] = pl.DataFrame({"note": trace.notes}, schema={"note": pl.String})
+    return tables
+
+
+def sharing(trace: Trace, digest: np.ndarray, told: np.ndarray) -> pl.DataFrame:
+    """Savings if every two equal pages were shared; ``digest`` and ``told`` (the trace has told it) are by page id."""
+    owner = np.repeat(np.arange(len(trace.vms)), [vm.pages for vm in trace.vms])[told]
+    content = digest[told]
+    _, first, which, copies = np.unique(content, return_index=True, return_inverse=True, return_counts=True)
+    charged = np.zeros(len(content), np.bool_)
+    charged[first] = True
+    shared = copies[which] > 1 if len(content) else charged
+    pages = pl.DataFrame(
+        {"vm": owner, "zero": content == np.uint64(trace.zero_digest), "distinct": charged, "shared": shared, "saved": shared & ~charged}
+    )
+    sums = (pl.len().alias("pages"), pl.col("zero", "distinct", "shared").sum(), pl.col("saved").sum().alias("reclaimed"))
+    by_vm = pages.group_by("vm").agg(sums).sort("vm")
+    named = by_vm.with_columns(pl.Series("vm", [trace.vms[i].name for i in by_vm["vm"]], pl.String))
+    counts = pl.exclude("vm").cast(pl.Int64)
+    return pl.concat([named.with_columns(counts), pages.select(pl.lit("*").alias("vm"), *sums).with_columns(counts)])
+
+
+@dataclass
+class _Device:
+    seen: np.ndarray
+    transfers: int = 0
+    bytes: int = 0
+    forced_bytes: int = 0
+    bounced_bytes: int = 0
+    unknown: int = 0
+
+
+class _Seen:
+    """What a pass over the trace has counted, in arrays by page id and by VM."""
+
+    def __init__(self, trace: Trace):
+        self._trace = trace
+        self.touched = np.zeros(trace.pages if "access" in trace.kinds else 0, np.bool_)
+        self.told = np.zeros(trace.pages if "content" in trace.kinds else 0, np.bool_)
+        self.digest = np.zeros(len(self.told), np.uint64)
+        self.accesses = np.zeros(len(trace.vms), np.int64)
+        self.writes = np.zeros(len(trace.vms), np.int64)
+        self.events = np.zeros((len(trace.vms), len(EVENTS) + 1), np.int64)
+        self.devices: dict[tuple[int, int, int], _Device] = {}
+        self.spans: dict[str, tuple[int, int]] = {}
+
+    def _see_time(self, kind: str, columns: Mapping[str, np.ndarray]) -> None:
+        first, last = int(columns["t"][0]), int(columns["t"][-1])
+        self.spans[kind] = self.spans.get(kind, (first, last))[0], last
+
+    def see_access(self, columns: Mapping[str, np.ndarray]) -> None:
+        self._see_time("access", columns)
+        vms = len(self.accesses)
+        self.touched[columns["page"]] = True
+        self.accesses += np.bincount(columns["vm"], minlength=vms)
+        self.writes += np.bincount(columns["vm"][columns["write"]], minlength=vms)
+
+    def see_content(self, columns: Mapping[str, np.ndarray]) -> None:
+        self._see_time("content", columns)
+        self.told[columns["page"]] = True
+        self.digest[columns["page"]] = columns["digest"]
+
+    def see_event(self, columns: Mapping[str, np.ndarray]) -> None:
+        self._see_time("event", columns)
+        np.add.at(self.events, (columns["vm"], columns["what"]), 1)  # code −1, not of EVENTS, is the last column
+
+    def see_io(self, columns: Mapping[str, np.ndarray]) -> None:
+        self._see_time("io", columns)
+        groups, which = np.unique(
+            np.rec.fromarrays([columns["vm"], columns["device"], columns["dma_mask"]], names="vm,device,mask"), return_inverse=True
+        )
+        for i, (vm, device, mask) in enumerate(groups.tolist()):
+            mine = which == i
+            counted = self.devices.setdefault((vm, device, mask), _Device(np.zeros(self._trace.vms[vm].pages, np.bool_)))
+            size, page = columns["bytes"][mine].astype(np.int64), columns["page"][mine]
+            counted.transfers += len(page)
+            counted.bytes += int(size.sum())
+            counted.forced_bytes += int(size[columns["forced"][mine]].sum())
+            counted.bounced_bytes += int(size[columns["bounced"][mine]].sum())
+            counted.unknown += int(np.count_nonzero(page == NO_PAGE))
+            counted.seen[page[page != NO_PAGE] - self._trace.vms[vm].base] = True
+
+
+def _kinds(trace: Trace, seen: _Seen) -> pl.DataFrame:
+    rows = []
+    for kind in trace.kinds:
+        first, last = seen.spans[kind]
+        rate = trace.rows[kind] / (last - first) * 1e9 if last > first else None
+        rows.append((kind, trace.rows[kind], first, last, last - first, rate))
+    types = {"kind": pl.String, "rows": pl.Int64, "first_t": pl.Int64, "last_t": pl.Int64, "span": pl.Int64, "rate": pl.Float64}
+    return pl.DataFrame(rows, schema=types, orient="row")
+
+
+def _vms(trace: Trace, seen: _Seen) -> pl.DataFrame:
+    tells_writes = pl.lit("writes" in trace.capabilities)
+    rows = []
+    for i, vm in enumerate(trace.vms):
+        touched = int(np.count_nonzero(seen.touched[vm.base : vm.base + vm.pages]))
+        kinds = " ".join(kind for kind in trace.kinds if kind in vm.kinds)
+        rows.append((vm.name, vm.pages, vm.os, vm.domain, kinds, int(seen.accesses[i]), touched, int(seen.writes[i])))
+    total = [sum(row[k] for row in rows) for k in (1, 5, 6, 7)]
+    rows.append(("*", total[0], "", "", " ".join(trace.kinds), *total[1:]))
+    types = {"vm": pl.String, "pages": pl.Int64, "os": pl.String, "domain": pl.String, "kinds": pl.String}
+    frame = pl.DataFrame(rows, schema={**types, "accesses": pl.Int64, "touched": pl.Int64, "writes": pl.Int64}, orient="row")
+    has_access = pl.col("kinds").str.contains("access")
+    share = pl.when((pl.col("accesses") > 0) & tells_writes).then(pl.col("writes") / pl.col("accesses"))
+    known = pl.when(has_access).then(pl.col("accesses", "touched"))
+    return frame.with_columns(known, share.alias("writes")).insert_column(2, (frame["pages"] * PAGE_BYTES).alias("bytes"))
+
+
+def _io(trace: Trace, seen: _Seen) -> pl.DataFrame:
+    tells_bounced = all("bounced" in file.columns for file, _ in trace.files if file.kind == "io")
+    rows = []
+    for (vm, device, mask), counted in sorted(seen.devices.items()):
+        bounced = counted.bounced_bytes if tells_bounced else None
+        key = (trace.vms[vm].name, trace.devices[device], mask.bit_length())
+        counts = (counted.transfers, counted.bytes, int(np.count_nonzero(counted.seen)), counted.forced_bytes, bounced, counted.unknown)
+        rows.append(key + counts)
+    names = ("mask_bits", "transfers", "bytes", "pages", "forced_bytes", "bounced_bytes", "unknown")
+    return pl.DataFrame(rows, schema={"vm": pl.String, "device": pl.String, **dict.fromkeys(names, pl.Int64)}, orient="row")
+
+
+def _events(trace: Trace, seen: _Seen) -> pl.DataFrame:
+    names = (*EVENTS, "other")
+    rows = [(trace.vms[i].name, names[k], int(seen.events[i, k])) for i, k in np.argwhere(seen.events).tolist()]
+    return pl.DataFrame(rows, schema={"vm": pl.String, "what": pl.String, "rows": pl.Int64}, orient="row")

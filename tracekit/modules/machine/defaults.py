@@ -1,0 +1,44 @@
+"""What is bound where a variant has no policy: memory without end, and no sharing."""
+
+import numpy as np
+
+from tracekit.kernel import jit
+
+
+@jit
+def touch(s, pool, page):
+    """Nobody cares that a resident page was used."""
+
+
+@jit
+def admit(s, pool, page):
+    """Nobody keeps track of pages that could be paged out."""
+
+
+@jit
+def remove(s, pool, page):
+    """Nobody keeps track of pages that could be paged out."""
+
+
+@jit
+def victim(s, pool, page):
+    """Never asked: there is a frame for every page. Answers the page itself."""
+    return np.uint32(page)
+
+
+@jit
+def changed(s, h, page):
+    """A page whose content has changed is not scanned at once."""
+    return False
+
+
+@jit
+def due(s, h, vm):
+    """No page is due for a scan."""
+    return -1
+
+
+@jit
+def trust(s, h, page):
+    """Any page may become a hint."""
+    return True

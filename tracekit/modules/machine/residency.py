@@ -1,0 +1,146 @@
+"""Template: which pages are resident: faults, page-outs, copy-on-write breaks, and the accounts of all of them.
+
+The replacement policy answers *which page*; everything is counted here, so that policies stay comparable.
+"""
+
+import numpy as np
+
+from tracekit.host import KNOWN, NONE, SHARED, SWAPPED, TOUCHED
+from tracekit.kernel import entry, jit
+
+# bind
+from tracekit.modules.machine.defaults import touch, victim
+from tracekit.modules.machine.frames import attach, find, merge, pool_of, unlist, unmap
+
+# end bind
+
+
+@jit
+def access(h, p, vm, page, write):
+    """The guest touches a page. Returns whether the page has come to be on a private frame by that."""
+    h.accesses[vm] += 1
+    f = h.frame[page]
+    if f == NONE:
+        fault(h, p, vm, page)
+        return True
+    if h.kind[f] == SHARED and write:
+        unshare(h, p, vm, page)
+        return True
+    if h.refs[f] == 1:
+        touch(p, pool_of(h, vm), page)
+    return False
+
+
+@jit
+def fault(h, p, vm, page):
+    """Make a page resident that the guest touched and that has no frame."""
+    flags = h.flags[page]
+    if flags & SWAPPED:
+        h.major[vm] += 1
+        h.swapped[vm] -= 1
+    elif flags & TOUCHED:
+        h.minor[vm] += 1
+    else:
+        h.cold[vm] += 1
+    h.flags[page] = (flags | TOUCHED) & ~SWAPPED
+    attach(h, p, page, take(h, p, vm, page))
+
+
+@jit
+def populate(h, p, vm, page):
+    """Make a page resident because the trace has told its content, without a touch."""
+    h.flags[page] |= TOUCHED
+    attach(h, p, page, take(h, p, vm, page))
+
+
+@jit
+def unshare(h, p, vm, page):
+    """The content of a page on a copy-on-write frame changes: it gets a private copy, which counts as a break.
+
+    The last page on a shared frame keeps the frame without a copy: nobody else needs the old content.
+    """
+    f = h.frame[page]
+    if h.refs[f] == 1:
+        unlist(h, f)
+        touch(p, pool_of(h, vm), page)
+        return
+    unmap(h, p, page)
+    attach(h, p, page, take(h, p, vm, page))
+    h.breaks[vm] += 1
+    h.minor[vm] += 1
+
+
+@jit
+def take(h, p, vm, page):
+    """A free frame for ``page``; pages are paged out until there is one."""
+    while h.free[0] == 0:
+        payer = richest(h, vm)
+        if payer < 0:
+            page_out_any(h, p)
+        else:
+            page_out_one(h, p, payer, page)
+    h.free[0] -= 1
+    return h.free_frames[h.free[0]]
+
+
+@jit
+def richest(h, vm):
+    """The VM that pays for a frame: with one pool, nobody in particular; else the one furthest above its target."""
+    if h.pools[0] == 1:
+        return vm if h.sole.sum() > 0 else -1
+    best = -1
+    for i in range(h.sole.size):
+        if h.sole[i] > 0 and (best < 0 or h.resident[i] - h.target[i] > h.resident[best] - h.target[best]):
+            best = i
+    return best
+
+
+@jit
+def page_out_one(h, p, vm, incoming):
+    """Page out the policy's victim among a VM's pages; where an equal page is known, share it instead.
+
+    The victim's frame is private or a hint, or a shared one that nobody else maps any more.
+    """
+    page = victim(p, pool_of(h, vm), incoming)
+    payer = h.page_vm[page]
+    h.sole[payer] -= 1
+    f = h.frame[page]
+    if h.flags[page] & KNOWN and h.kind[f] != SHARED:
+        unlist(h, f)
+        g = find(h, h.digest[page])
+        if g != NONE:
+            merge(h, p, page, g)
+            h.shared_out[payer] += 1
+            return
+    swap_out(h, p, page)
+
+
+@jit
+def swap_out(h, p, page):
+    """Write a page to the host's swap and take it off its frame."""
+    vm = h.page_vm[page]
+    unmap(h, p, page)
+    h.flags[page] |= SWAPPED
+    h.swapped[vm] += 1
+    h.page_outs[vm] += 1
+
+
+@jit
+def page_out_any(h, p):
+    """Last resort, when every frame is shared: page out the next resident page by number, until a policy has a choice."""
+    while True:
+        page = h.hand[0]
+        h.hand[0] = (page + 1) % h.frame.size
+        if h.frame[page] != NONE:
+            swap_out(h, p, np.uint32(page))
+            return
+
+
+@entry
+def page_out(h, p, vm, count):
+    """Page out up to ``count`` pages of a VM by the policy's choice."""
+    for _ in range(count):
+        if h.sole[vm] == 0:
+            return
+        page_out_one(h, p, vm, NONE)
+

@@ -1,0 +1,176 @@
+"""OPT: the page that is next used furthest in the future leaves (Belady 1966). The bound for every policy.
+
+It knows the future from a pass over the trace before the replay (``tracekit.future``). Next uses are counted in
+accesses of the pool, so a set of them is a bitmap with one bit an access; summary levels above it (a bit says that
+a word below is not zero) find the furthest one in a handful of steps, without a heap.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from tracekit.future import NEVER, Future
+from tracekit.kernel import jit
+from tracekit.modules.reclamation.replacement import Pools, Replacement
+
+_ONE = np.uint64(1)
+_ZERO = np.uint64(0)
+
+
+class Uses(NamedTuple):
+    """Next uses of the pages of each pool."""
+
+    due: np.ndarray  # int64 by page: its next use, as of its last access (before the first: its first)
+    held: np.ndarray  # int64 by page: the next use under which the pool holds it
+    at: np.ndarray  # uint32: page of each access of a pool, at first[pool] + number
+    first: np.ndarray  # int64 by pool
+    words: np.ndarray  # uint64: the bitmaps, level by level
+    level: np.ndarray  # int64 (pool, levels + 1): where each level begins in words, and the end
+    idle: np.ndarray  # uint32: pages never used again, at base[pool] …, in no order
+    place: np.ndarray  # uint32 by page: where it is in idle
+    base: np.ndarray  # int64 by pool
+    count: np.ndarray  # int64 by pool: pages in idle
+
+
+@jit
+def _mark(s, pool, number):
+    """Enter a next use."""
+    i = number
+    for level in range(s.level.shape[1] - 1):
+        word = s.level[pool, level] + (i >> 6)
+        before = s.words[word]
+        s.words[word] = before | (_ONE << np.uint64(i & 63))
+        if before != _ZERO:
+            return
+        i >>= 6
+
+
+@jit
+def _clear(s, pool, number):
+    """Take a next use out."""
+    i = number
+    for level in range(s.level.shape[1] - 1):
+        word = s.level[pool, level] + (i >> 6)
+        s.words[word] &= ~(_ONE << np.uint64(i & 63))
+        if s.words[word] != _ZERO:
+            return
+        i >>= 6
+
+
+@jit
+def _highest(word):
+    """Number of the highest bit set."""
+    bit = 0
+    for step in (32, 16, 8, 4, 2, 1):
+        if word >> np.uint64(step) != _ZERO:
+            word >>= np.uint64(step)
+            bit += step
+    return bit
+
+
+@jit
+def _furthest(s, pool):
+    """The furthest next use entered."""
+    i = 0
+    for level in range(s.level.shape[1] - 2, -1, -1):
+        i = (i << 6) | _highest(s.words[s.level[pool, level] + i])
+    return i
+
+
+class Optimal(Replacement):
+    """Belady's optimal replacement."""
+
+    name = "optimal"
+
+    def state(self, pools: Pools) -> Uses:
+        future = Future(self.site.trace, pools.count > 1)
+        self._future = future
+        levels = max(1, *(_levels(int(n)) for n in future.count))
+        level = np.zeros((pools.count, levels + 1), np.int64)
+        end = 0
+        for pool in range(pools.count):
+            words = int(future.count[pool])
+            for k in range(levels):
+                words = (words >> 6) + 1
+                level[pool, k] = end
+                end += words
+            level[pool, levels] = end
+        return Uses(
+            due=future.first_use.copy(),
+            held=np.full(pools.pages, NEVER, np.int64),
+            at=future.page,
+            first=future.first,
+            words=np.zeros(end, np.uint64),
+            level=level,
+            idle=np.zeros(pools.pages, np.uint32),
+            place=np.zeros(pools.pages, np.uint32),
+            base=pools.base,
+            count=np.zeros(pools.count, np.int64),
+        )
+
+    def derive(self, vm: np.ndarray) -> dict[str, np.ndarray]:
+        """The column ``next_use`` of the next accesses."""
+        return {"next_use": self._future.next_uses(vm)}
+
+    @staticmethod
+    @jit
+    def see(s, page, next_use):
+        s.due[page] = next_use
+
+    @staticmethod
+    @jit
+    def touch(s, pool, page):
+        _drop(s, pool, page)
+        _enter(s, pool, page)
+
+    @staticmethod
+    @jit
+    def admit(s, pool, page):
+        _enter(s, pool, page)
+
+    @staticmethod
+    @jit
+    def remove(s, pool, page):
+        _drop(s, pool, page)
+
+    @staticmethod
+    @jit
+    def victim(s, pool, page):
+        if s.count[pool] > 0:
+            leaves = s.idle[s.base[pool] + s.count[pool] - 1]
+        else:
+            leaves = s.at[s.first[pool] + _furthest(s, pool)]
+        _drop(s, pool, leaves)
+        return leaves
+
+
+@jit
+def _enter(s, pool, page):
+    due = s.due[page]
+    s.held[page] = due
+    if due == NEVER:
+        i = s.base[pool] + s.count[pool]
+        s.idle[i] = page
+        s.place[page] = i
+        s.count[pool] += 1
+    else:
+        _mark(s, pool, due)
+
+
+@jit
+def _drop(s, pool, page):
+    held = s.held[page]
+    if held == NEVER:
+        s.count[pool] -= 1
+        i, last = s.place[page], s.idle[s.base[pool] + s.count[pool]]
+        s.idle[i] = last
+        s.place[last] = i
+    else:
+        _clear(s, pool, held)
+
+
+def _levels(accesses: int) -> int:
+    levels = 1
+    while accesses >> (6 * levels):
+        levels += 1
+    return levels

@@ -1,0 +1,154 @@
+"""Paging: what every replacement policy has in common (paper section 3.3).
+
+A policy answers which page leaves; residency, faults and page-outs are counted by the machine. A policy keeps, for
+each *pool*, the pages that alone map their frame. There is one pool, as in a textbook cache, unless the host sets
+targets: then there is one a VM, and the VM furthest above its target pays.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from tracekit.host import STATES
+from tracekit.kernel import jit
+from tracekit.module import Duration, Module, Out, Site, param
+from tracekit.modules.machine import defaults
+from tracekit.schema import FAULTS
+
+
+class Pools(NamedTuple):
+    """The pools of a policy: how many, and the capacity that each has, in pages.
+
+    ``base`` and ``size`` give the page ids that a pool may hold: a VM's, or all.
+    """
+
+    count: int
+    pages: int
+    capacity: np.ndarray
+    base: np.ndarray
+    size: np.ndarray
+
+
+class Replacement(Module):
+    """A replacement policy. Subclasses give ``state`` and four hooks on it, all with ``@staticmethod @jit``:
+
+    - ``touch(s, pool, page)``: a page of the pool was used;
+    - ``admit(s, pool, page)``: a page has joined the pool;
+    - ``remove(s, pool, page)``: a page has left the pool for another reason than the policy's choice;
+    - ``victim(s, pool, page) -> page``: choose the page that leaves so that ``page`` can come in, and drop it.
+
+    A policy that needs more of an access than the page may have ``see(s, page, …columns)``, called before each access.
+    """
+
+    family = "paging"
+    needs = frozenset({"access"})
+    tables = (FAULTS,)
+
+    @dataclass(frozen=True)
+    class Params:
+        frames: int = param(0, "machine pages for guest pages; 0: what host.memory leaves", "page", low=0, high=(1 << 32) - 2)
+        poll: Duration = param(Duration(10**9), "how often the host pages out in the states hard and low", "ns", low=10**6)
+
+    touch: ClassVar[Any] = staticmethod(defaults.touch)
+    admit: ClassVar[Any] = staticmethod(defaults.admit)
+    remove: ClassVar[Any] = staticmethod(defaults.remove)
+    victim: ClassVar[Any] = staticmethod(defaults.victim)
+
+    def state(self, pools: Pools) -> Any:
+        """The policy's arrays for these pools, as a NamedTuple."""
+        raise NotImplementedError
+
+    def setup(self, site: Site) -> Any:
+        self.site = site
+        host = site.host
+        if int(host.pools[0]) == 1:
+            one = np.zeros(1, np.int64)
+            return self.state(Pools(1, len(host.frame), one + site.frames, one, one + len(host.frame)))
+        return self.state(Pools(len(host.base), len(host.frame), host.target.copy(), host.base.copy(), host.size.copy()))
+
+    def start(self, kernels: ModuleType, states: Mapping[str, Any]) -> None:
+        self._page_out = lambda vm, count: kernels.page_out(states["host"], states["paging"], vm, count)
+        if self.clocks():
+            self._page_out(0, 0)  # compiles it
+
+    def clocks(self) -> Mapping[str, int]:
+        return {"poll": self.params.poll} if "tax" in self.site.stages else {}
+
+    def control(self, now: int, due: Collection[str], out: Out) -> None:
+        """Page VMs down to their targets: all in the states hard and low, what the balloon cannot take in soft."""
+        host, state = self.site.host, STATES[self.site.host.state[0]]
+        if state == "high":
+            return
+        excess = np.maximum(host.resident - host.target, 0)
+        if state == "soft" and "balloon" in self.site.stages:
+            excess = np.minimum(excess, self.site.stages["balloon"].shortfall())
+        for vm in np.flatnonzero(excess):
+            self._page_out(int(vm), int(min(excess[vm], host.sole[vm])))
+
+    def finish(self, now: int, out: Out) -> None:
+        host = self.site.host
+        for i, vm in enumerate(self.site.trace.vms):
+            counts = {name: int(getattr(host, name)[i]) for name in FAULTS.names[4:]}
+            out.row("faults", now, vm.name, **counts)
+
+
+class NoPages(NamedTuple):
+    """State of a policy that keeps nothing."""
+
+    nothing: np.ndarray
+
+
+class Unbounded(Replacement):
+    """A frame for every page: nothing is ever paged out. The floor of every comparison."""
+
+    name = "unbounded"
+
+    def state(self, pools: Pools) -> NoPages:
+        return NoPages(np.zeros(1, np.int64))
+
+
+class Links(NamedTuple):
+    """Doubly linked lists of pages, one a pool: ``after`` leads from the newest to the oldest."""
+
+    before: np.ndarray  # uint32 by page
+    after: np.ndarray  # uint32 by page
+    newest: np.ndarray  # uint32 by pool
+    oldest: np.ndarray  # uint32 by pool
+
+
+END = np.uint32(0xFFFFFFFF)
+
+
+def links(pools: Pools) -> Links:
+    """Empty lists."""
+    return Links(*(np.full(n, END) for n in (pools.pages, pools.pages, pools.count, pools.count)))
+
+
+@jit
+def push_newest(s, pool, page):
+    """Put a page at the newest end of its list."""
+    first = s.newest[pool]
+    s.before[page] = END
+    s.after[page] = first
+    if first == END:
+        s.oldest[pool] = page
+    else:
+        s.before[first] = page
+    s.newest[pool] = page
+
+
+@jit
+def unlink(s, pool, page):
+    """Take a page out of its list."""
+    newer, older = s.before[page], s.after[page]
+    if newer == END:
+        s.newest[pool] = older
+    else:
+        s.after[newer] = older
+    if older == END:
+        s.oldest[pool] = newer
+    else:
+        s.before[older] = newer

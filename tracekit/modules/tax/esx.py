@@ -1,0 +1,45 @@
+"""ESX's idle memory tax (paper section 5.2), and it with perfect knowledge of what is active."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracekit.module import param
+from tracekit.modules.tax.allocation import Allocation
+from tracekit.modules.tax.targets import idle_price
+
+
+class IdleTax(Allocation):
+    """Shares per page with idle pages k = 1/(1 − τ) times as dear: ρ = S / (P (f + k (1 − f)))."""
+
+    name = "esx"
+
+    @dataclass(frozen=True)
+    class Params(Allocation.Params):
+        # τ = 1 would make an idle page infinitely dear: a VM could lose all it does not touch at once (section 5.2).
+        rate: float = param(
+            0.75, "tax rate τ: the part of an idle page's worth that is taken; 0 is pure shares, 1 is not defined", low=0.0, high=1 - 2**-20
+        )
+
+    def price(self, shares: np.ndarray, pages: np.ndarray, active: np.ndarray) -> np.ndarray:
+        return idle_price(shares, pages, active, self.params.rate)
+
+
+class ExactTax(IdleTax):
+    """The idle tax on the truth instead of an estimate: the bound for every estimator.
+
+    The truth is what the last full period touched, or what the running one has touched if that is more.
+    """
+
+    name = "exact"
+
+    def _end(self, vm, now, out):  # pyright: ignore[reportIncompatibleMethodOverride]
+        self._last[vm] = int(self._state.active[vm])
+        super()._end(vm, now, out)
+
+    def setup(self, site):
+        self._last = site.host.size.copy()
+        return super().setup(site)
+
+    def perceived(self, vm: int, estimate: float) -> float:
+        return float(max(self._last[vm], self._state.active[vm]))

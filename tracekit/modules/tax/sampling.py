@@ -1,0 +1,110 @@
+"""Statistical sampling of active pages, the truth beside it, and the averages (paper section 5.3)."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from tracekit import rng
+from tracekit.kernel import jit
+
+#: 97.5 % quantile of the normal distribution: two-sided intervals of 95 %.
+Z95 = 1.959963984540054
+
+
+class Samples(NamedTuple):
+    """State of the sampler. A page's stamp equals its VM's period if it was touched, or is sampled, in that period."""
+
+    touched_in: np.ndarray  # int32 by page: last period in which the page was touched
+    sampled_in: np.ndarray  # int32 by page: last period in which the page was in the sample
+    period: np.ndarray  # int32 by VM: number of the running period, from 1
+    active: np.ndarray  # int64 by VM: distinct pages touched in the running period
+    hits: np.ndarray  # int64 by VM: sampled pages touched in the running period
+    clock: np.ndarray  # int64 (vm, 3): ns of execution so far, t and a of the last clock event
+    rate: np.ndarray  # float64: instructions a second that count as executing all the time; 0: any progress does
+    rng: np.ndarray  # uint64 (vm, 2)
+
+
+def samples(pages: int, vms: int, rate: float, origin: int, streams: np.ndarray) -> Samples:
+    """A sampler before its first period."""
+    clock = np.zeros((vms, 3), np.int64)
+    clock[:, 1] = origin
+    stamps, counts = np.zeros((2, pages), np.int32), np.zeros((2, vms), np.int64)
+    return Samples(*stamps, np.zeros(vms, np.int32), *counts, clock, np.array([rate]), streams)
+
+
+@jit
+def count_touch(s, vm, page):
+    """The first touch of a page in a period counts for the truth, and for the estimate if the page is sampled."""
+    period = s.period[vm]
+    if s.touched_in[page] != period:
+        s.touched_in[page] = period
+        s.active[vm] += 1
+        if s.sampled_in[page] == period:
+            s.hits[vm] += 1
+
+
+@jit
+def advance_clock(s, vm, t, a):
+    """A clock event: the VM has executed ``a`` instructions by ``t``.
+
+    The time since the last one counts as executed in proportion to the instructions, up to all of it.
+    """
+    passed, progress = t - s.clock[vm, 1], a - s.clock[vm, 2]
+    if progress > 0:
+        executed = passed
+        if s.rate[0] > 0.0:
+            executed = min(passed, np.int64(progress / s.rate[0] * 1e9))
+        s.clock[vm, 0] += executed
+    s.clock[vm, 1] = t
+    s.clock[vm, 2] = a
+
+
+def begin_period(s: Samples, vm: int, base: int, pages: int, n: int) -> int:
+    """Start a VM's next period with a fresh sample of ``n`` of its pages; returns the pages sampled."""
+    s.period[vm] += 1
+    s.active[vm] = s.hits[vm] = 0
+    chosen = rng.sample(s.rng[vm], pages, n)
+    s.sampled_in[base + chosen] = s.period[vm]
+    return len(chosen)
+
+
+def interval(hits: int, n: int, pages: int) -> tuple[float, float]:
+    """95 % interval of the number of active pages among ``pages``, of which ``hits`` of ``n`` sampled ones were.
+
+    Wilson's score interval with the finite population correction: the variance of a sample drawn without replacement
+    is smaller by (P − n)/(P − 1), which is that of a sample larger by the inverse.
+    """
+    if n >= pages:
+        return float(hits), float(hits)
+    size = n * (pages - 1) / (pages - n)
+    f, z2 = hits / n, Z95 * Z95
+    centre = (f + z2 / (2 * size)) / (1 + z2 / size)
+    half = Z95 / (1 + z2 / size) * math.sqrt(f * (1 - f) / size + z2 / (4 * size * size))
+    return max(0.0, centre - half) * pages, min(1.0, centre + half) * pages
+
+
+class Averages:
+    """The slow and the fast moving average of one VM's active fraction. Before the first period all pages count as
+    active: memory is not taxed without evidence.
+    """
+
+    def __init__(self, slow_gain: float, fast_gain: float):
+        self._gains = slow_gain, fast_gain
+        self.slow = self.fast = 1.0
+        self._empty = True
+
+    def add(self, fraction: float) -> None:
+        """A period has ended with this fraction of its sample touched."""
+        if self._empty:
+            self.slow = self.fast = fraction
+            self._empty = False
+            return
+        self.slow += self._gains[0] * (fraction - self.slow)
+        self.fast += self._gains[1] * (fraction - self.fast)
+
+    def estimate(self, running: float) -> float:
+        """The largest of the slow, the fast, and the fast average with the running period's fraction folded in."""
+        if self._empty:
+            return 1.0
+        return max(self.slow, self.fast, self.fast + self._gains[1] * (running - self.fast))

@@ -1,0 +1,253 @@
+"""Scenarios: TOML, presets and ``--set`` → variants. A list is a sweep axis; a variant is one choice from each.
+
+A scenario has tables ``[host]``, ``[replay]``, ``[[vm]]`` and one a stage, in the order of the stages::
+
+    [host]
+    memory = "512MiB"
+
+    [[vm]]
+    name = "postgres*"
+    shares = 2000
+
+    [paging]
+    module = ["random", "lru"]
+
+The id of a variant is a digest of its resolved parameters.
+"""
+
+import dataclasses
+import difflib
+import itertools
+import json
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xxhash
+
+from tracekit import registry
+from tracekit.errors import ScenarioError
+from tracekit.module import Duration, Module, Size, pages_of, param, parse_param
+from tracekit.trace import Vm
+
+PRESETS = ("esx", "sharing", "paging", "tax", "remap")
+#: ``stage.module = "none"`` leaves a stage out.
+NO_MODULE = "none"
+
+
+@dataclass(frozen=True)
+class HostParams:
+    """The machine."""
+
+    memory: Size = param(Size(0), "machine memory; 0: sized from the trace", "byte", low=0, high=1 << 44)
+    swap: Size = param(Size(0), "host swap space; 0: without limit", "byte", low=0, high=1 << 50)
+
+
+@dataclass(frozen=True)
+class ReplayParams:
+    """The replay."""
+
+    seed: int = param(0, "seed of every random choice", low=0, high=(1 << 62) - 1)
+    report: Duration = param(Duration(5 * 10**9), "trace time between rows that show how things stand", "ns", low=10**6)
+    until: Duration = param(Duration(0), "trace time at which the replay ends, from the first row; 0: with the last row", "ns", low=0)
+
+
+@dataclass(frozen=True)
+class VmParams:
+    """Options of the VMs whose name matches the pattern ``name``."""
+
+    name: str = param("*", "VM name or pattern with * and ?")
+    min: Size = param(Size(0), "guaranteed memory", "byte", low=0, high=1 << 44)
+    max: Size = param(Size(0), "most memory that the VM may hold; 0: its size", "byte", low=0, high=1 << 44)
+    shares: int = param(0, "shares; 0: ten a MiB of its size", low=0, high=1 << 40)
+    place: Size = param(Size(0), "machine address of its page 0, for remapping", "byte", low=0, high=1 << 43)
+
+
+_SECTIONS: dict[str, Any] = {"host": HostParams, "replay": ReplayParams}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One resolved choice: everything that decides a replay, besides the trace."""
+
+    host: HostParams
+    replay: ReplayParams
+    vms: tuple[VmParams, ...]
+    stages: Mapping[str, tuple[type[Module], Any]]  # stage → module class and its Params
+
+    def rows(self) -> list[dict[str, str]]:
+        """The parameters as rows (stage, param, value) of the table ``variants``."""
+        rows = [_row(name, getattr(self, name)) for name in _SECTIONS]
+        rows += [_row(f"vm {vm.name}", vm) for vm in self.vms]
+        for stage, (cls, params) in self.stages.items():
+            rows.append([{"stage": stage, "param": "module", "value": cls.name}])
+            rows.append(_row(stage, params))
+        return [row for group in rows for row in group]
+
+    @property
+    def id(self) -> str:
+        """Eight hex digits that name the variant."""
+        rows = json.dumps(self.rows(), sort_keys=True)
+        return xxhash.xxh3_64_hexdigest(rows.encode())[:8]
+
+    def make_modules(self) -> dict[str, Module]:
+        """Fresh module instances by stage."""
+        return {stage: cls(params) for stage, (cls, params) in self.stages.items()}
+
+    def vm_options(self, vms: Sequence[Vm]) -> dict[str, np.ndarray]:
+        """Per-VM arrays: min, max (pages), shares, place (page); and swap (pages, −1 without limit)."""
+        size = np.array([vm.pages for vm in vms], np.int64)
+        options = {"min": np.zeros_like(size), "max": size.copy(), "shares": np.maximum(size * 10 // 256, 1), "place": np.zeros_like(size)}
+        for given in self.vms:
+            matching = [i for i, vm in enumerate(vms) if fnmatchcase(vm.name, given.name)]
+            if not matching:
+                raise ScenarioError(f"[[vm]] name = {given.name!r} matches no VM; the trace has {', '.join(vm.name for vm in vms)}")
+            for i in matching:
+                options["min"][i] = pages_of(given.min)
+                options["max"][i] = min(pages_of(given.max) or size[i], size[i])
+                options["shares"][i] = given.shares or options["shares"][i]
+                options["place"][i] = pages_of(given.place)
+                if options["min"][i] > options["max"][i]:
+                    raise ScenarioError(f"[[vm]] name = {given.name!r}: min is larger than max or than the size of VM {vms[i].name!r}")
+        return options | {"swap": np.array([pages_of(self.host.swap) or -1], np.int64)}
+
+
+def _row(stage: str, params: Any) -> list[dict[str, str]]:
+    return [{"stage": stage, "param": f.name, "value": show(getattr(params, f.name))} for f in dataclasses.fields(params)]
+
+
+def show(value: Any) -> str:
+    """A parameter's value as ``--set`` would take it."""
+    if isinstance(value, Duration):
+        return f"{value}ns"
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def load_scenario(path: Path | str) -> dict[str, Any]:
+    """The tables of a scenario file."""
+    try:
+        with open(path, "rb") as handle:
+            return tomllib.load(handle)
+    except FileNotFoundError:
+        raise ScenarioError(f"{path}: no such scenario file; presets are {', '.join(PRESETS)} (--preset)") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScenarioError(f"{path}: cannot be read as a scenario ({error})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError(f"{path}: not valid TOML ({error})") from None
+
+
+def load_preset(name: str) -> dict[str, Any]:
+    """The tables of a preset."""
+    if name not in PRESETS:
+        raise ScenarioError(f"unknown preset {name!r}; expected one of {', '.join(PRESETS)}")
+    return tomllib.loads(files("tracekit.presets").joinpath(f"{name}.toml").read_text())
+
+
+def apply_settings(tables: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]:
+    """``tables`` with settings ``stage.parameter=value[,value…]`` put in."""
+    changed = {name: dict(table) if isinstance(table, dict) else table for name, table in tables.items()}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        stage, dot, name = key.strip().partition(".")
+        if not equals or not dot or not name or not text.strip():
+            raise ScenarioError(f"--set {setting!r} is not of the form stage.parameter=value[,value…], such as tax.rate=0,0.75")
+        values = [value.strip() for value in text.split(",")]
+        changed.setdefault(stage, {})[name] = values if len(values) > 1 else values[0]
+    return changed
+
+
+def variants(tables: Mapping[str, Any]) -> list[Variant]:
+    """All variants of a scenario: one a combination of the listed values, in the order given.
+
+    Raises ScenarioError for unknown tables, modules or parameters, and for impossible values.
+    """
+    vms = _vm_options(tables.get("vm", []))
+    axes: list[tuple[str, str, list[Any]]] = []
+    for stage, table in tables.items():
+        if stage == "vm":
+            continue
+        _check_table(stage, table)
+        axes += [(stage, name, value if isinstance(value, list) else [value]) for name, value in table.items()]
+    for stage, name, values in axes:
+        if not values:
+            raise ScenarioError(f"{stage}.{name} is an empty list; give it at least one value")
+    _check_names(axes)
+    found: dict[str, Variant] = {}
+    for combination in itertools.product(*(values for _, _, values in axes)):
+        chosen: dict[str, dict[str, Any]] = {stage: {} for stage in tables if stage != "vm"}
+        for (stage, name, _), value in zip(axes, combination, strict=True):
+            chosen[stage][name] = value
+        variant = _resolve(chosen, vms)
+        found.setdefault(variant.id, variant)
+    return list(found.values())
+
+
+def _check_table(stage: str, table: Any) -> None:
+    if not isinstance(table, dict):
+        raise ScenarioError(f"{stage} = {table!r} stands outside a table; a scenario has tables such as [host] or [paging]")
+    if stage in _SECTIONS:
+        return
+    if stage not in registry.available():
+        known = [*_SECTIONS, "vm", *registry.available()]
+        raise ScenarioError(f"unknown table or stage {stage!r}{_nearest(stage, known)}; expected one of {', '.join(known)}")
+    if "module" not in table:
+        raise ScenarioError(
+            f"stage {stage!r} has no module here; add {stage}.module = one of {', '.join(registry.names(stage))}, "
+            "or choose a preset that has the stage"
+        )
+
+
+def _check_names(axes: Sequence[tuple[str, str, list[Any]]]) -> None:
+    """Every parameter must be known to at least one of the modules that its stage may be filled with."""
+    for stage, name, _ in axes:
+        if stage in _SECTIONS:
+            known = {field.name for field in dataclasses.fields(_SECTIONS[stage])}
+        else:
+            modules = next(values for s, n, values in axes if s == stage and n == "module")
+            known = {"module"}
+            for module in modules:
+                if module != NO_MODULE:
+                    known |= {field.name for field in dataclasses.fields(registry.load(stage, str(module)).Params)}
+        if name not in known:
+            names = sorted(known)
+            raise ScenarioError(f"unknown parameter {stage}.{name}{_nearest(name, names)}; expected one of {', '.join(names)}")
+
+
+def _resolve(chosen: Mapping[str, Mapping[str, Any]], vms: tuple[VmParams, ...]) -> Variant:
+    sections = {name: _make(name, cls, chosen.get(name, {})) for name, cls in _SECTIONS.items()}
+    stages = {}
+    for stage, values in chosen.items():
+        if stage not in _SECTIONS and values["module"] != NO_MODULE:
+            cls = registry.load(stage, str(values["module"]))
+            stages[stage] = cls, _make(stage, cls.Params, {k: v for k, v in values.items() if k != "module"}, lenient=True)
+    return Variant(sections["host"], sections["replay"], vms, stages)
+
+
+def _make(shown: str, cls: Any, values: Mapping[str, Any], lenient: bool = False) -> Any:
+    """A Params instance; ``lenient`` skips parameters of other modules of the same sweep (checked before)."""
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    for name in values:
+        if name not in fields and not lenient:
+            raise ScenarioError(f"unknown parameter {shown}.{name}{_nearest(name, list(fields))}; expected one of {', '.join(fields)}")
+    return cls(**{name: parse_param(shown, fields[name], value) for name, value in values.items() if name in fields})
+
+
+def _vm_options(tables: Any) -> tuple[VmParams, ...]:
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise ScenarioError("options of VMs stand in tables [[vm]], each with a name")
+    options = tuple(_make("vm", VmParams, table) for table in tables)
+    names = [vm.name for vm in options]
+    for name in names:
+        if names.count(name) > 1:
+            raise ScenarioError(f"two [[vm]] tables are named {name!r}; put their options into one")
+    return options
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    return f" (did you mean {near[0]}?)" if near else ""

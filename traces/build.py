@@ -1,0 +1,184 @@
+"""Make the committed traces from the raw captures: ``python traces/build.py SOURCE_DIR``.
+
+Rows are taken over as they are; what is added is the metadata: VM sizes, capabilities, provenance. Nothing else in
+the project needs the raw captures.
+"""
+
+import json
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import xxhash
+
+from tracekit.schema import KINDS
+from tracekit.trace import infer_capabilities
+from tracekit.tracefile import Metadata, TraceFile, TraceWriter, VmInfo, provenance
+
+HERE = Path(__file__).parent
+ROW_GROUP = 1 << 20
+PAGES_OF_MIB = 256
+QEMU = "QEMU 7.2 (TCG, one vCPU a VM)"
+#: PPNs 0xA0 to 0xFF are no memory of the guest's, so the captures leave them out.
+VGA_HOLE = "the VGA hole (PPN 0xA0 to 0xFF) is left out"
+ACCESS_BLIND = [
+    "device DMA and hardware page-table bits go unseen (5 of 12 080 changed pages went unseen as written)",
+    "a row stands for at least one access in its bucket",
+]
+#: In which order the rows of one bucket come.
+FIRST_TOUCH = "within a bucket loads and stores come in the order of the first, then fetches by page number"
+BY_NUMBER = "within a bucket loads, then stores, then fetches come by page number: the true order is not known"
+CONTENT_BLIND = [VGA_HOLE, "a page that changed and changed back between two snapshots goes unseen"]
+IO_BLIND = ["only transfers that the guest's kernel maps through its DMA API are seen; a page mapped once and used often is one row"]
+
+
+@dataclass(frozen=True)
+class Capture:
+    """A raw capture: VM sizes in MiB, and what is known about how it was made."""
+
+    name: str
+    kinds: tuple[str, ...]
+    vms: dict[str, int]
+    about: str
+    os: str = "Debian, Linux 6.1"
+    bucket_ms: int = 0
+    order: str = ""
+    marks: dict[str, str] = field(default_factory=dict)
+
+
+CAPTURES = (
+    Capture(
+        "six-vms",
+        ("content",),
+        dict.fromkeys(("nginx-a", "nginx-b", "postgres", "idle", "compile", "redis"), 192),
+        "12 snapshots 5 s apart of six VMs (nginx twice, postgres, idle, compile, redis)",
+    ),
+    Capture("ten-clones", ("content",), {f"clone{i}": 128 for i in range(10)}, "4 snapshots of ten identical nginx VMs"),
+    Capture(
+        "three-vms",
+        ("content", "access", "event"),
+        {"nginx": 160, "redis": 160, "postgres": 192},
+        "14 snapshots 5 s apart, and every load, store and fetch of the same VMs on the same clock",
+        bucket_ms=100,
+        order=FIRST_TOUCH,
+        marks={vm: f"three-vms.{vm}-marks.tsv" for vm in ("nginx", "redis", "postgres")},
+    ),
+    Capture(
+        "toucher-long",
+        ("access", "event"),
+        {"toucher-long": 320},
+        "a program touches 64, 160, 240, 96 (write), 24 (read) and 200 MiB (write), 90 s each",
+        bucket_ms=500,
+        order=BY_NUMBER,
+        marks={"toucher-long": "toucher-long.marks.tsv"},
+    ),
+    Capture(
+        "balloon-workload",
+        ("access",),
+        {"balloon": 192},
+        "a program touches 64 MiB (write) from 34 s on; the guest has a swap disk; nothing is ballooned",
+        bucket_ms=100,
+        order=FIRST_TOUCH,
+        marks={"balloon": "balloon-workload.marks.tsv"},
+    ),
+    Capture(
+        "dma-high",
+        ("io",),
+        {"dma-high": 6 * 1024},
+        "a VM of 5 GiB, of which 2 GiB lie above 4 GiB (its size here is its address space, PCI hole included), "
+        "with an ATA disk and a network card of 32 bits and an NVMe disk of 64 bits",
+        os="Debian, Linux 6.12",
+    ),
+    Capture(
+        "dma-forced",
+        ("io",),
+        {"dma-forced": 256},
+        "a VM started with swiotlb=force, as a confidential VM would be: every transfer bounces",
+        os="Debian, Linux 6.12",
+    ),
+)
+METHODS = {
+    "content": (
+        "the VM is stopped, each page hashed (XXH3-64), the VM continued; after the first snapshot changed pages only",
+        CONTENT_BLIND,
+    ),
+    "access": ("a TCG plugin marks each page that is loaded from, stored to or fetched from, by bucket of wall time", ACCESS_BLIND),
+    "event": ("the TCG plugin's counts of executed instructions (a) and of loads and stores (b), by bucket", []),
+    "io": ("the guest kernel's tracepoints dma:dma_map_*; bounced means that the mapped address is not the page's own", IO_BLIND),
+}
+
+
+def main(source: Path) -> None:
+    """Write every trace, its marks, and the manifest of them all."""
+    entries = [write_trace(source, capture, kind) for capture in CAPTURES for kind in capture.kinds]
+    (HERE / "manifest.json").write_text(json.dumps(entries, indent=1) + "\n")
+    for capture in CAPTURES:
+        write_marks(source, capture)
+
+
+def write_trace(source: Path, capture: Capture, kind: str) -> dict[str, Any]:
+    """Write one trace file; returns its entry of the manifest."""
+    raw = source / f"{capture.name}.{kind}.parquet"
+    parquet = pq.ParquetFile(raw)
+    columns = [name for name in KINDS[kind].names if name in parquet.schema_arrow.names]
+    path = HERE / raw.name
+    with TraceWriter(path, describe(raw, capture, kind, columns), columns) as writer:
+        for batch in parquet.iter_batches(ROW_GROUP, columns=columns):
+            writer.write({name: batch.column(name) for name in columns})
+    written = TraceFile(path)
+    return {
+        "file": path.name,
+        "capture": capture.name,
+        "kind": kind,
+        "origin": f"{QEMU}, {capture.os}: {capture.about}",
+        "rows": written.rows,
+        "span_ns": list(written.span()),
+        "bytes": path.stat().st_size,
+        "xxh3_64": digest_of(path),
+    }
+
+
+def describe(raw: Path, capture: Capture, kind: str, columns: list[str]) -> Metadata:
+    method, blind = METHODS[kind]
+    return Metadata(
+        kind=kind,
+        capture=capture.name,
+        vms=tuple(VmInfo(name, mib * PAGES_OF_MIB, os=capture.os) for name, mib in capture.vms.items()),
+        capabilities=tuple(sorted(infer_capabilities(kind, columns))),
+        bucket_ns=capture.bucket_ms * 1_000_000 if kind in ("access", "event") else 0,
+        devices=TraceFile(raw).names_of("device") if kind == "io" else (),
+        provenance=provenance(
+            {},
+            origin=f"{QEMU}, {capture.os}: {capture.about}",
+            method=method,
+            blind_spots=[*blind, capture.order] if kind == "access" else blind,
+            source={"file": raw.name, "xxh3_64": digest_of(raw)},
+            rows_dropped={},
+        ),
+    )
+
+
+def write_marks(source: Path, capture: Capture) -> None:
+    """What the workload itself said about its phases, in order of time: t (ns), VM, mark."""
+    marks = []
+    for vm, name in capture.marks.items():
+        for line in (source / name).read_text().splitlines():
+            t, _, said = line.partition("\t")
+            marks.append((int(t), vm, re.sub(r"^MARK [\d.]+ ", "", said)))
+    if marks:
+        lines = ["t\tvm\tmark", *("\t".join(map(str, mark)) for mark in sorted(marks))]
+        (HERE / "marks").mkdir(exist_ok=True)
+        (HERE / "marks" / f"{capture.name}.tsv").write_text("\n".join(lines) + "\n")
+
+
+def digest_of(path: Path) -> str:
+    return xxhash.xxh3_64_hexdigest(path.read_bytes())
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python traces/build.py SOURCE_DIR")
+    main(Path(sys.argv[1]))
