@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tracekit.schema import KINDS, ZERO_DIGEST, Column
@@ -80,7 +79,7 @@ class RowRules:
         columns: dict[str, Any] = {}
         for name, column in self._table.items():
             array = batch.column(name)
-            absent = pc.is_null(array).to_numpy(zero_copy_only=False)
+            absent = array.is_null().to_numpy(zero_copy_only=False)
             if not column.nullable and absent.any():
                 self._tally("no-nulls", rows, absent, lambda i, name=name: f"{name} is null; only known values can be replayed")
                 good &= ~absent

@@ -29,7 +29,7 @@ from tracekit.scenario import Variant, apply_settings, load_preset, load_scenari
 from tracekit.schema import CAPABILITIES, RESULTS, VM, Table
 from tracekit.trace import DTYPES, Chunk, Trace, open_traces
 from tracekit.tracefile import BATCH_ROWS
-from tracekit.units import format_pages
+from tracekit.units import PAGE_BYTES, format_pages
 
 #: Memory of a host sized from a trace that has accesses: this part of what its VMs believe to have.
 OVERCOMMIT = 0.75
@@ -166,7 +166,7 @@ class _Run:
         self._host = make_host(trace.vms, self._frames, hashed="sharing" in self.modules)
         self._host.pools[0] = len(trace.vms) if "tax" in self.modules else 1
         unbounded = getattr(self.modules.get("paging"), "name", "") == "unbounded"
-        self._host.populates[:] = [unbounded or "access" not in vm.kinds for vm in trace.vms]
+        self._host.vm.populates[:] = [unbounded or "access" not in vm.kinds for vm in trace.vms]
         self._states: dict[str, Any] = {"host": self._host}
         # Targets decide the pools of the policies, so whoever sets targets is set up first.
         for stage, module in sorted(self.modules.items(), key=lambda item: item[0] != "tax"):
@@ -254,7 +254,7 @@ class _Run:
         host = self._host
         if "paging" in self.modules:
             for i, vm in enumerate(self.trace.vms):
-                self._out.row("vm", now, vm.name, **{name: int(getattr(host, name)[i]) for name in VM.names[4:]})
+                self._out.row("vm", now, vm.name, **{name: int((host.target if name == "target" else host.vm[name])[i]) for name in VM.names[4:]})
 
     def _audit(self) -> None:
         audit(self._host, getattr(self, "_before", None))
@@ -279,6 +279,8 @@ class _Run:
             "kinds": " ".join(trace.kinds),
             "left_out": "; ".join(self.left_out),
             "notes": "; ".join(trace.notes),
+            "vms": " ".join(f"{vm.name}={vm.pages}" for vm in trace.vms),
+            "memory": self._usable * PAGE_BYTES,
             "rows": self._rows,
             "span": trace.last_t - trace.first_t,
             "elapsed": self.elapsed,

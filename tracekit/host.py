@@ -31,8 +31,25 @@ SHARED = np.uint8(2)  # listed, copy-on-write
 STATES = ("high", "soft", "hard", "low")
 
 
+#: What the machine keeps of each VM. Counters only grow.
+VM_FIELDS = (
+    "first",  # page id of PPN 0
+    "pages",  # size
+    "populates",  # content rows make pages resident (the VM has no access rows to do so)
+    "resident",
+    "sole",  # pages that alone map their frame: what can be paged out
+    "ballooned",
+    "swapped",
+)
+COUNTERS = (
+    "accesses", "cold", "major", "minor", "page_outs", "shared_out", "double_paged", "guest_major", "guest_page_outs",
+    "breaks", "scanned",
+)  # fmt: skip
+VM_RECORD = np.dtype([(name, np.int64) for name in VM_FIELDS + COUNTERS])
+
+
 class Host(NamedTuple):
-    """Arrays of one variant's host. Counters only grow; ``vm``-shaped arrays are indexed by VM."""
+    """Arrays of one variant's host. ``vm`` is one record a VM, because few arrays make kernels that compile fast."""
 
     # guest pages
     frame: np.ndarray  # uint32: machine page, or NONE
@@ -53,47 +70,22 @@ class Host(NamedTuple):
     pools: np.ndarray  # int64: replacement pools: 1, or one a VM
     hand: np.ndarray  # int64: where the last-resort search of reclaim stands
     state: np.ndarray  # int64: index into STATES
-    # VMs (int64)
-    base: np.ndarray
-    size: np.ndarray
-    populates: np.ndarray  # content rows make pages resident (the VM has no access rows to do so)
-    min: np.ndarray
-    max: np.ndarray
-    shares: np.ndarray
-    target: np.ndarray
-    active: np.ndarray  # estimate of pages in use
-    resident: np.ndarray
-    sole: np.ndarray  # pages that alone map their frame: what can be paged out
-    ballooned: np.ndarray
-    swapped: np.ndarray
-    accesses: np.ndarray
-    cold: np.ndarray
-    major: np.ndarray
-    minor: np.ndarray
-    page_outs: np.ndarray
-    shared_out: np.ndarray
-    double_paged: np.ndarray
-    guest_major: np.ndarray
-    guest_page_outs: np.ndarray
-    breaks: np.ndarray
-    scanned: np.ndarray
-
-
-COUNTERS = (
-    "accesses", "cold", "major", "minor", "page_outs", "shared_out", "double_paged", "guest_major", "guest_page_outs",
-    "breaks", "scanned",
-)  # fmt: skip
-_PER_VM = Host._fields[Host._fields.index("base") :]
+    # VMs
+    vm: np.recarray  # VM_RECORD by VM: kept by the machine
+    min: np.ndarray  # int64 by VM, pages: guaranteed
+    max: np.ndarray  # int64 by VM, pages: the most it may hold
+    shares: np.ndarray  # int64 by VM
+    target: np.ndarray  # int64 by VM, pages it should hold
+    active: np.ndarray  # int64 by VM: estimate of pages in use
 
 
 def make_host(vms: Sequence[Vm], frames: int, hashed: bool) -> Host:
     """An empty host of ``frames`` machine pages. ``hashed``: pages may be listed by content (sharing is replayed)."""
-    pages = sum(vm.pages for vm in vms)
     size = np.array([vm.pages for vm in vms], np.int64)
-    per_vm = {name: np.zeros(len(vms), np.int64) for name in _PER_VM}
-    per_vm |= {"base": np.array([vm.base for vm in vms], np.int64), "size": size}
-    per_vm |= {"max": size.copy(), "target": size.copy(), "active": size.copy(), "shares": size.copy()}
-    buckets = 1 << max(frames - 1, 1).bit_length() if hashed else 1
+    pages = int(size.sum())
+    books = np.zeros(len(vms), VM_RECORD).view(np.recarray)
+    books["first"], books["pages"] = [vm.base for vm in vms], size
+    listed = frames if hashed else 1
     return Host(
         frame=np.full(pages, NONE),
         digest=np.zeros(pages, np.uint64),
@@ -102,16 +94,21 @@ def make_host(vms: Sequence[Vm], frames: int, hashed: bool) -> Host:
         owner=np.zeros(frames, np.uint32),
         refs=np.zeros(frames, np.uint32),
         kind=np.zeros(frames, np.uint8),
-        hash=np.zeros(frames if hashed else 1, np.uint64),
-        chain=np.full(frames if hashed else 1, NONE),
-        back=np.full(frames if hashed else 1, NONE),
-        bucket=np.full(buckets, NONE),
+        hash=np.zeros(listed, np.uint64),
+        chain=np.full(listed, NONE),
+        back=np.full(listed, NONE),
+        bucket=np.full(1 << max(frames - 1, 1).bit_length() if hashed else 1, NONE),
         free_frames=np.arange(frames - 1, -1, -1, dtype=np.uint32),
         free=np.array([frames], np.int64),
         pools=np.ones(1, np.int64),
         hand=np.zeros(1, np.int64),
         state=np.zeros(1, np.int64),
-        **per_vm,
+        vm=books,
+        min=np.zeros_like(size),
+        max=size.copy(),
+        shares=size.copy(),
+        target=size.copy(),
+        active=size.copy(),
     )
 
 
@@ -132,7 +129,7 @@ def view(host: Host, writes: Iterable[str] = ()) -> Host:
 
 def saved(host: Host) -> int:
     """Machine pages that sharing saves now: resident guest pages less frames in use."""
-    return int(host.resident.sum()) - (len(host.refs) - int(host.free[0]))
+    return int(host.vm.resident.sum()) - (len(host.refs) - int(host.free[0]))
 
 
 def audit(host: Host, before: Host | None = None) -> None:
@@ -141,7 +138,7 @@ def audit(host: Host, before: Host | None = None) -> None:
     ``before`` is an earlier copy of the counters (``snapshot``) that must not have fallen.
     """
     mapped = host.frame != NONE
-    vms = len(host.base)
+    vms = len(host.vm)
     refs = np.bincount(host.frame[mapped], minlength=len(host.refs)).astype(np.int64)
     _same("refs of frames", host.refs.astype(np.int64), refs)
     used = int((refs > 0).sum())
@@ -149,23 +146,23 @@ def audit(host: Host, before: Host | None = None) -> None:
     free = host.free_frames[: int(host.free[0])]
     _same("free frames listed once", len(np.unique(free)), len(free))
     assert not refs[free].any(), "a free frame is mapped"
-    _same("resident pages", host.resident, np.bincount(host.page_vm[mapped], minlength=vms))
+    _same("resident pages", host.vm.resident, np.bincount(host.page_vm[mapped], minlength=vms))
     owner = np.zeros(len(host.refs), np.uint32)
     np.bitwise_xor.at(owner, host.frame[mapped], np.flatnonzero(mapped).astype(np.uint32))
     _same("owners of frames", host.owner[refs > 0], owner[refs > 0])
     alone = np.zeros(len(host.frame), bool)
     alone[mapped] = refs[host.frame[mapped]] == 1
-    _same("pages that alone map their frame", host.sole, np.bincount(host.page_vm[alone], minlength=vms))
+    _same("pages that alone map their frame", host.vm.sole, np.bincount(host.page_vm[alone], minlength=vms))
     for name, flag in (("swapped", SWAPPED), ("ballooned", BALLOONED)):
         flagged = (host.flags & flag) != 0
-        _same(f"{name} pages", getattr(host, name), np.bincount(host.page_vm[flagged], minlength=vms))
+        _same(f"{name} pages", host.vm[name], np.bincount(host.page_vm[flagged], minlength=vms))
         assert not (flagged & mapped).any(), f"a {name} page is resident"
     assert ((refs > 1) <= (host.kind == SHARED)).all(), "a frame of several pages is not copy-on-write"
     if len(host.hash) == len(host.refs):
         _audit_sharing(host, mapped, refs)
     if before is not None:
         for name in COUNTERS:
-            assert (getattr(host, name) >= getattr(before, name)).all(), f"counter {name} fell"
+            assert (host.vm[name] >= before.vm[name]).all(), f"counter {name} fell"
 
 
 def _audit_sharing(host: Host, mapped: np.ndarray, refs: np.ndarray) -> None:

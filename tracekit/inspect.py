@@ -113,9 +113,9 @@ class _Seen:
 
     def see_io(self, columns: Mapping[str, np.ndarray]) -> None:
         self._see_time("io", columns)
-        groups, which = np.unique(
-            np.rec.fromarrays([columns["vm"], columns["device"], columns["dma_mask"]], names="vm,device,mask"), return_inverse=True
-        )
+        key = np.empty(len(columns["vm"]), [("vm", np.int32), ("device", np.int32), ("mask", np.uint64)])
+        key["vm"], key["device"], key["mask"] = columns["vm"], columns["device"], columns["dma_mask"]
+        groups, which = np.unique(key, return_inverse=True)
         for i, (vm, device, mask) in enumerate(groups.tolist()):
             mine = which == i
             counted = self.devices.setdefault((vm, device, mask), _Device(np.zeros(self._trace.vms[vm].pages, np.bool_)))

@@ -30,8 +30,8 @@ _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck"
 
 
 def jit(function: F) -> F:
-    """A hook: compiled into the kernels that call it, never on its own. It must not allocate."""
-    return numba.njit(**_OPTIONS)(function)
+    """A hook: inlined into the kernels that call it, never compiled on its own. It must not allocate or recurse."""
+    return numba.njit(forceinline=True, **_OPTIONS)(function)
 
 
 def entry(function: F) -> F:
@@ -108,9 +108,14 @@ def _can_cache(function: Callable[..., Any]) -> bool:
     return os.path.exists(function.__code__.co_filename)
 
 
+#: What of tracekit itself the templates and built-in policies can reach.
+_REACHED = ("host.py", "kernel.py", "rng.py", "trace.py", "units.py", "modules")
+
+
 @cache
 def _own_digest() -> str:
-    return _tree_digest(Path(__file__).parent)
+    here = Path(__file__).parent
+    return "".join(_tree_digest(here / name) if (here / name).is_dir() else _file_digest(here / name) for name in _REACHED)
 
 
 def _package_digest(cls: type) -> str:

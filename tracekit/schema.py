@@ -160,6 +160,8 @@ RUNS = Table(
         Column("kinds", "string", "", "kinds of rows that the capture has"),
         Column("left_out", "string", "", "modules left out, and why"),
         Column("notes", "string", "", "what was inferred about the trace rather than stated by it"),
+        Column("vms", "string", "page", "VMs and their sizes, as name=pages"),
+        Column("memory", "int64", "byte", "machine memory for guest pages (less than the host's by the VMs' overhead)"),
         _count("rows", "rows replayed"),
         Column("span", "int64", "ns", "trace time from the first row to the last"),
         Column("elapsed", "float64", "s", "wall time of the replay, compilation left out"),

@@ -92,7 +92,7 @@ class _Importer:
             self._refuse_disorder(t, seq, last, rows)
             last = int(t[-1]), 0 if seq is None else int(seq[-1])
             vms = self._values(usable, "vm").dictionary_encode()
-            fits = fits and self._measure(usable, vms)
+            fits = self._measure(usable, vms) and fits
             if self._kind == "io":
                 self._devices.update(dict.fromkeys(self._values(usable, "device").unique().to_pylist()))
             rows += batch.num_rows
@@ -157,7 +157,7 @@ class _Importer:
             source = self._sources[column.name]
             if column.nullable or source.constant is not None:
                 continue
-            absent = pc.is_null(batch.column(source.column), nan_is_null=True).to_numpy(zero_copy_only=False) & good
+            absent = batch.column(source.column).is_null(nan_is_null=True).to_numpy(zero_copy_only=False) & good
             if absent.any():
                 dropped[f"null in {source.column}"] = int(np.count_nonzero(absent))
                 good &= ~absent
@@ -193,8 +193,8 @@ class _Importer:
             array = array.cast(pa.uint64() if pa.types.is_unsigned_integer(array.type) else pa.int64())
         try:
             if source.over == 1:
-                return pc.multiply_checked(array, pa.scalar(source.times, array.type))
-            return pc.divide(array, pa.scalar(source.over, array.type))
+                return pc.call_function("multiply_checked", [array, pa.scalar(source.times, array.type)])
+            return pc.call_function("divide", [array, pa.scalar(source.over, array.type)])
         except pa.ArrowException:
             raise TraceError(f"{self._path}: column {source.column!r} times {source.times} exceeds 64 bits; scale by less") from None
 
@@ -228,7 +228,7 @@ class _Importer:
         ids = self._page_ids(batch)
         if not pa.types.is_integer(ids.type):
             return False
-        known = pc.is_valid(ids).to_numpy(zero_copy_only=False)
+        known = ids.is_valid().to_numpy(zero_copy_only=False)
         page = ids.fill_null(0).to_numpy(zero_copy_only=False)
         if ((page < 0) | (page >= MAX_PPN)).any():
             return False

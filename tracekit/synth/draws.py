@@ -60,7 +60,7 @@ def parts(total: int, part: int = 1 << 20) -> Any:
 
 
 def times(first: int, rows: int, rate: int) -> np.ndarray:
-    """Times in ns (int64) of events ``first`` … ``first + rows − 1`` at ``rate`` a second, rounded down, without overflow."""
+    """Times in ns (int64) of events ``first`` … ``first + rows − 1`` at ``rate`` a second, rounded down."""
     second = 10**9
-    whole, rest = divmod(first * second, rate)
+    whole, rest = divmod(first * second, rate)  # plain integers: the product may exceed 64 bits
     return whole + (rest + np.arange(rows, dtype=np.int64) * second) // rate

@@ -1,44 +1,66 @@
 """Parameters of recipes: how a field is declared, read from text, bounded and described.
 
-A recipe's ``Params`` is a frozen dataclass whose fields are made with ``param``. Values come as Python objects or as
-the text of a command line (``pages=1000``, ``memory=256MiB``, ``phase=30s``, ``sizes=50MiB,100MiB``).
+A recipe's ``Params`` is a frozen dataclass whose fields are made with the functions below. Values come as Python objects or
+as the text of a command line (``pages=1000``, ``memory=256MiB``, ``phase=30s``, ``sizes=50MiB,100MiB``).
 """
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn, TypeVar
 
 from tracekit.errors import ScenarioError
 from tracekit.units import PAGE_BYTES, format_bytes, format_duration, parse_duration, parse_size
 
 P = TypeVar("P")
 
-
-class Size(int):
-    """A parameter in bytes, written like ``256MiB``."""
+# ---------------------------------------------------------------------------------------------------- declaring
 
 
-class Duration(int):
-    """A parameter in ns, written like ``30s``."""
+def count(default: int, prose: str, low: int, high: int, unit: str = "") -> Any:
+    """A field that is a whole number within inclusive bounds."""
+    return _field("count", default, prose, unit, low, high)
 
 
-class Sizes(tuple[int, ...]):
-    """A parameter of several sizes in bytes, written like ``50MiB,100MiB``."""
-
-
-def param(default: Any, prose: str, unit: str = "", low: float | None = None, high: float | None = None) -> Any:
-    """A field of ``Params``: default, what it decides, unit and inclusive bounds (of each item where it has several)."""
-    return dataclasses.field(default=default, metadata={"prose": prose, "unit": unit, "low": low, "high": high})
+def number(default: float, prose: str, low: float, high: float, unit: str = "") -> Any:
+    """A field that is any number within inclusive bounds."""
+    return _field("number", default, prose, unit, low, high)
 
 
 def share(default: float, prose: str) -> Any:
     """A field that is a share from 0 to 1."""
-    return param(default, prose, low=0.0, high=1.0)
+    return _field("number", default, prose, "", 0.0, 1.0)
+
+
+def flag(default: bool, prose: str) -> Any:
+    """A field that is true or false."""
+    return _field("flag", default, prose, "", False, True)
+
+
+def memory_size(default: int, prose: str, low: int = 0, high: int = 1 << 36) -> Any:
+    """A field in bytes, a whole number of pages, written like ``256MiB``."""
+    return _field("size", default, prose, "byte", low, high)
+
+
+def memory_sizes(default: Sequence[int], prose: str, low: int = 0, high: int = 1 << 36) -> Any:
+    """A field of several sizes in bytes, written like ``50MiB,100MiB``; the bounds are of each."""
+    return _field("sizes", tuple(default), prose, "byte", low, high)
+
+
+def timespan(default: int, prose: str, low: int = 1, high: int = 10**16) -> Any:
+    """A field in ns, written like ``30s``."""
+    return _field("duration", default, prose, "ns", low, high)
+
+
+def _field(kind: str, default: Any, prose: str, unit: str, low: Any, high: Any) -> Any:
+    return dataclasses.field(default=default, metadata={"kind": kind, "prose": prose, "unit": unit, "low": low, "high": high})
+
+
+# ---------------------------------------------------------------------------------------------------- using
 
 
 def resolve(recipe: str, params: type[P], given: Mapping[str, Any]) -> P:
-    """``params`` with the values given, texts parsed by the fields' types. Raises ScenarioError on any it cannot take."""
+    """``params`` with the values given, texts parsed by the fields' kinds. Raises ScenarioError on any it cannot take."""
     fields = {field.name: field for field in dataclasses.fields(params)}  # pyright: ignore[reportArgumentType]
     for name in given:
         if name not in fields:
@@ -47,52 +69,52 @@ def resolve(recipe: str, params: type[P], given: Mapping[str, Any]) -> P:
 
 
 def describe(params: type[Any]) -> list[dict[str, str]]:
-    """One dict a parameter for a listing: name, type, default (as text to be given back), unit, prose."""
+    """One dict a parameter for a listing: name, kind, default (as text that can be given back), unit, prose."""
     return [
-        {
-            "name": field.name,
-            "type": field.type.__name__.lower() if isinstance(field.type, type) else str(field.type),
-            "default": _show(field.type, field.default),
-            "unit": field.metadata["unit"] or _UNITS.get(field.type, ""),
-            "prose": field.metadata["prose"],
-        }
+        {"name": field.name, "default": _show(field.metadata["kind"], field.default)}
+        | {key: field.metadata[key] for key in ("kind", "unit", "prose")}
         for field in dataclasses.fields(params)
     ]
 
 
 def plain(params: Any) -> dict[str, Any]:
-    """The parameters as JSON can hold them: sizes in bytes, durations in ns."""
-    return {name: _plain(value) for name, value in dataclasses.asdict(params).items()}
+    """The parameters as JSON holds them: sizes in bytes, durations in ns."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in dataclasses.asdict(params).items()}
 
 
-def pages_of(size: int, recipe: str, name: str) -> int:
-    """Pages in ``size`` bytes. Raises ScenarioError unless it is a whole number of pages."""
-    if size % PAGE_BYTES:
-        raise ScenarioError(f"{recipe}: {name} = {size} bytes is not a whole number of 4 KiB pages; give a multiple of 4KiB")
-    return size // PAGE_BYTES
+def whole_multiple(recipe: str, params: Any, name: str, of: str) -> None:
+    """Raise ScenarioError unless the duration ``name`` is a whole number of durations ``of``."""
+    length, part = getattr(params, name), getattr(params, of)
+    if length % part:
+        refuse(recipe, f"{name} = {length} ns is not a whole number of {of} = {part} ns", f"make {name} a multiple of {of}")
 
 
-def refuse(recipe: str, found: str, do: str) -> None:
+def fits_in_time(recipe: str, rows: int, rate: int) -> None:
+    """Raise ScenarioError if ``rows`` at ``rate`` a second take longer than times in ns can tell (146 years)."""
+    if rows * 10**9 // rate >= 1 << 62:
+        refuse(recipe, f"{rows} rows at {rate} a second take longer than 146 years", "make them fewer or raise rate")
+
+
+def refuse(recipe: str, found: str, do: str) -> NoReturn:
     """Raise the ScenarioError for parameters that contradict one another."""
     raise ScenarioError(f"{recipe}: {found}; {do}")
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [int(item) for item in value]
-    return int(value) if isinstance(value, int) and not isinstance(value, bool) else value
+# ---------------------------------------------------------------------------------------------------- parsing
 
 
 def _parse(recipe: str, field: dataclasses.Field[Any], value: Any) -> Any:
-    shown = f"{recipe}: {field.name} = {value!r}"
+    read, expected = _KINDS[field.metadata["kind"]]
+    low, high = (_show(field.metadata["kind"], field.metadata[bound]) for bound in ("low", "high"))
+    if field.metadata["kind"] != "flag":
+        expected += f" from {low} to {high}"
     try:
-        parsed = _READERS[field.type](value)
+        parsed = read(value)
     except (ValueError, TypeError, OverflowError) as error:
-        raise ScenarioError(f"{shown}: {error}; expected {_expected(field)}") from None
-    low, high = field.metadata["low"], field.metadata["high"]
+        refuse(recipe, f"{field.name} = {value!r} cannot be taken ({error})", f"give {expected}")
     for item in parsed if isinstance(parsed, tuple) else (parsed,):
-        if (low is not None and item < low) or (high is not None and item > high):
-            raise ScenarioError(f"{shown} is out of bounds; expected {_expected(field)}")
+        if not field.metadata["low"] <= item <= field.metadata["high"]:
+            refuse(recipe, f"{field.name} = {value!r} is out of bounds", f"give {expected}")
     return parsed
 
 
@@ -107,59 +129,56 @@ def _whole(value: Any) -> int:
 
 def _number(value: Any) -> float:
     try:
-        number = float(value)
+        found = float(value)
     except (ValueError, TypeError):
-        number = math.nan
-    if isinstance(value, bool) or not math.isfinite(number):
+        found = math.nan
+    if isinstance(value, bool) or not math.isfinite(found):
         raise ValueError("not a finite number")
-    return number
+    return found
 
 
-def _truth(value: Any) -> bool:
+def _flag(value: Any) -> bool:
     if str(value).lower() not in ("true", "false"):
         raise ValueError("neither true nor false")
     return str(value).lower() == "true"
 
 
-def _size(value: Any) -> Size:
-    return Size(parse_size(value) if isinstance(value, str) else _whole(value))
+def _size(value: Any) -> int:
+    found = parse_size(value) if isinstance(value, str) else _whole(value)
+    if found % PAGE_BYTES:
+        raise ValueError("not a whole number of 4 KiB pages")
+    return found
 
 
-def _duration(value: Any) -> Duration:
-    return Duration(parse_duration(value) if isinstance(value, str) else _whole(value))
-
-
-def _sizes(value: Any) -> Sizes:
-    items = value.split(",") if isinstance(value, str) else value
-    sizes = Sizes(_size(item) for item in items)
-    if not sizes:
+def _sizes(value: Any) -> tuple[int, ...]:
+    found = tuple(_size(item) for item in (value.split(",") if isinstance(value, str) else value))
+    if not found:
         raise ValueError("no size")
-    return sizes
+    return found
 
 
-_READERS: dict[Any, Callable[[Any], Any]] = {
-    int: _whole, float: _number, bool: _truth, Size: _size, Duration: _duration, Sizes: _sizes,
-}  # fmt: skip
-_EXPECTED: dict[Any, str] = {
-    int: "a whole number", float: "a number", bool: "true or false", Size: "a size such as 256MiB",
-    Duration: "a duration such as 30s", Sizes: "sizes such as 50MiB,100MiB",
-}  # fmt: skip
-_UNITS: dict[Any, str] = {Size: "byte", Sizes: "byte", Duration: "ns"}
+def _duration(value: Any) -> int:
+    return parse_duration(value) if isinstance(value, str) else _whole(value)
 
 
-def _expected(field: dataclasses.Field[Any]) -> str:
-    low, high = field.metadata["low"], field.metadata["high"]
-    text = _EXPECTED[field.type]
-    if low is not None and high is not None:
-        return f"{text} from {_show(field.type, low)} to {_show(field.type, high)}"
-    return text if low is None else f"{text} of at least {_show(field.type, low)}"
+_KINDS: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "count": (_whole, "a whole number"),
+    "number": (_number, "a number"),
+    "flag": (_flag, "true or false"),
+    "size": (_size, "a multiple of 4KiB"),
+    "sizes": (_sizes, "multiples of 4KiB such as 50MiB,100MiB, each"),
+    "duration": (_duration, "a duration such as 30s"),
+}
 
 
-def _show(kind: Any, value: Any) -> str:
+def _show(kind: str, value: Any) -> str:
+    """A value as text that ``resolve`` takes back, where it is a default."""
     if isinstance(value, tuple):
-        return ",".join(_show(Size, item) for item in value)
-    if kind is Size or kind is Sizes:
-        return format_bytes(value).replace(" ", "").replace(".00", "").replace(".0", "") if value % 1024 == 0 else f"{value}B"
-    if kind is Duration:
-        return format_duration(value).replace(" ", "") if value < 120 * 10**9 else f"{value / 1e9:g}s"
+        return ",".join(_show(kind, item) for item in value)
+    if kind in ("size", "sizes"):
+        text = format_bytes(value).replace(" ", "").replace(".00", "").replace(".0", "")
+        return text if parse_size(text) == value else f"{value}B"
+    if kind == "duration":
+        text = format_duration(value).replace(" ", "")
+        return text if value < 120 * 10**9 and parse_duration(text) == value else f"{value // 10**9}s"
     return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)

@@ -15,7 +15,7 @@ _SQRT_HALF = 0.7071067811865476
 def cumulative_weights(pages: int, alpha: float) -> np.ndarray:
     """Cumulative integer weights (int64) of ranks 1 … pages under Zipf(alpha); the last is the total, below 2⁶².
 
-    A rank's share is off by at most pages/2⁶¹ of the first rank's weight; every rank has a weight of at least 1.
+    A weight is off by at most pages/2⁵⁹ of the first rank's; every rank has a weight of at least 1.
     """
     log2 = _log2(np.arange(1, pages + 1, dtype=np.float64))
     shift = 61 - pages.bit_length()

@@ -28,7 +28,7 @@ def pool_of(h, vm):
 def enlist(h, p, page):
     """A page has come to be the only one on its frame: it can be paged out."""
     vm = h.page_vm[page]
-    h.sole[vm] += 1
+    h.vm[vm].sole += 1
     admit(p, pool_of(h, vm), page)
 
 
@@ -36,7 +36,7 @@ def enlist(h, p, page):
 def forget(h, p, page):
     """A page that alone maps its frame ceases to be one that can be paged out."""
     vm = h.page_vm[page]
-    h.sole[vm] -= 1
+    h.vm[vm].sole -= 1
     remove(p, pool_of(h, vm), page)
 
 
@@ -47,7 +47,7 @@ def attach(h, p, page, f):
     h.refs[f] = 1
     h.owner[f] = page
     h.kind[f] = PRIVATE
-    h.resident[h.page_vm[page]] += 1
+    h.vm[h.page_vm[page]].resident += 1
     enlist(h, p, page)
 
 
@@ -56,7 +56,7 @@ def unmap(h, p, page):
     """Take a page off its frame and free the frame if it was the last. The policy must have let go of the page."""
     f = h.frame[page]
     h.frame[page] = NONE
-    h.resident[h.page_vm[page]] -= 1
+    h.vm[h.page_vm[page]].resident -= 1
     h.refs[f] -= 1
     h.owner[f] ^= page
     if h.refs[f] == 0:
@@ -85,7 +85,7 @@ def merge(h, p, page, g):
     h.frame[page] = g
     h.refs[g] += 1
     h.owner[g] ^= page
-    h.resident[h.page_vm[page]] += 1
+    h.vm[h.page_vm[page]].resident += 1
 
 
 @jit

@@ -18,7 +18,7 @@ from tracekit.modules.machine.frames import attach, find, merge, pool_of, unlist
 @jit
 def access(h, p, vm, page, write):
     """The guest touches a page. Returns whether the page has come to be on a private frame by that."""
-    h.accesses[vm] += 1
+    h.vm[vm].accesses += 1
     f = h.frame[page]
     if f == NONE:
         fault(h, p, vm, page)
@@ -36,12 +36,12 @@ def fault(h, p, vm, page):
     """Make a page resident that the guest touched and that has no frame."""
     flags = h.flags[page]
     if flags & SWAPPED:
-        h.major[vm] += 1
-        h.swapped[vm] -= 1
+        h.vm[vm].major += 1
+        h.vm[vm].swapped -= 1
     elif flags & TOUCHED:
-        h.minor[vm] += 1
+        h.vm[vm].minor += 1
     else:
-        h.cold[vm] += 1
+        h.vm[vm].cold += 1
     h.flags[page] = (flags | TOUCHED) & ~SWAPPED
     attach(h, p, page, take(h, p, vm, page))
 
@@ -66,15 +66,15 @@ def unshare(h, p, vm, page):
         return
     unmap(h, p, page)
     attach(h, p, page, take(h, p, vm, page))
-    h.breaks[vm] += 1
-    h.minor[vm] += 1
+    h.vm[vm].breaks += 1
+    h.vm[vm].minor += 1
 
 
 @jit
 def take(h, p, vm, page):
     """A free frame for ``page``; pages are paged out until there is one."""
     while h.free[0] == 0:
-        payer = richest(h, vm)
+        payer = richest(h)
         if payer < 0:
             page_out_any(h, p)
         else:
@@ -84,13 +84,11 @@ def take(h, p, vm, page):
 
 
 @jit
-def richest(h, vm):
-    """The VM that pays for a frame: with one pool, nobody in particular; else the one furthest above its target."""
-    if h.pools[0] == 1:
-        return vm if h.sole.sum() > 0 else -1
+def richest(h):
+    """The VM furthest above its target that has pages to give; −1 if none has. With one pool, any such VM will do."""
     best = -1
-    for i in range(h.sole.size):
-        if h.sole[i] > 0 and (best < 0 or h.resident[i] - h.target[i] > h.resident[best] - h.target[best]):
+    for i in range(h.vm.size):
+        if h.vm[i].sole > 0 and (best < 0 or h.vm[i].resident - h.target[i] > h.vm[best].resident - h.target[best]):
             best = i
     return best
 
@@ -103,14 +101,14 @@ def page_out_one(h, p, vm, incoming):
     """
     page = victim(p, pool_of(h, vm), incoming)
     payer = h.page_vm[page]
-    h.sole[payer] -= 1
+    h.vm[payer].sole -= 1
     f = h.frame[page]
     if h.flags[page] & KNOWN and h.kind[f] != SHARED:
         unlist(h, f)
         g = find(h, h.digest[page])
         if g != NONE:
             merge(h, p, page, g)
-            h.shared_out[payer] += 1
+            h.vm[payer].shared_out += 1
             return
     swap_out(h, p, page)
 
@@ -121,8 +119,8 @@ def swap_out(h, p, page):
     vm = h.page_vm[page]
     unmap(h, p, page)
     h.flags[page] |= SWAPPED
-    h.swapped[vm] += 1
-    h.page_outs[vm] += 1
+    h.vm[vm].swapped += 1
+    h.vm[vm].page_outs += 1
 
 
 @jit
@@ -140,7 +138,7 @@ def page_out_any(h, p):
 def page_out(h, p, vm, count):
     """Page out up to ``count`` pages of a VM by the policy's choice."""
     for _ in range(count):
-        if h.sole[vm] == 0:
+        if h.vm[vm].sole == 0:
             return
         page_out_one(h, p, vm, NONE)
 

@@ -48,10 +48,10 @@ class Balloon(Module):
     def setup(self, site: Site) -> Balloons:
         self.site = site
         host = site.host
-        self._cap = (host.size * self.params.cap).astype(np.int64)
+        self._cap = (host.vm.pages * self.params.cap).astype(np.int64)
         self.guest.site = site._replace(stage="balloon.guest")
-        self.guest_state = self.guest.state(Pools(len(host.base), len(host.frame), host.size.copy(), host.base.copy(), host.size.copy()))
-        return Balloons(host.size.copy(), np.zeros(len(host.base), np.int64))
+        self.guest_state = self.guest.state(Pools(len(host.vm), len(host.frame), host.vm.pages.copy(), host.vm.first.copy(), host.vm.pages.copy()))
+        return Balloons(host.vm.pages.copy(), np.zeros(len(host.vm), np.int64))
 
     def start(self, kernels: ModuleType, states: Mapping[str, Any]) -> None:
         h, p, b, g = (states[name] for name in ("host", "paging", "balloon", "guest"))
@@ -65,7 +65,7 @@ class Balloon(Module):
     def control(self, now: int, due: Collection[str], out: Out) -> None:
         host = self.site.host
         step = max(1, pages_of(self.params.rate) * self.params.poll // 10**9)
-        lack = self._wanted() - host.ballooned
+        lack = self._wanted() - host.vm.ballooned
         inflating = STATES[host.state[0]] != "high"
         for vm in np.flatnonzero(lack):
             count = int(min(abs(lack[vm]), step))
@@ -77,8 +77,8 @@ class Balloon(Module):
     def shortfall(self) -> np.ndarray:
         """Pages by VM that the target asks for and the balloon cannot take."""
         host = self.site.host
-        return np.maximum(host.size - host.target - self._cap, 0)
+        return np.maximum(host.vm.pages - host.target - self._cap, 0)
 
     def _wanted(self) -> np.ndarray:
         host = self.site.host
-        return np.clip(host.size - host.target, 0, self._cap)
+        return np.clip(host.vm.pages - host.target, 0, self._cap)

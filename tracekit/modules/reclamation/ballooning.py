@@ -29,13 +29,13 @@ def guest_access(h, p, b, g, vm, page):
         return
     if flags & BALLOONED:
         if flags & GUEST_OUT:
-            h.guest_major[vm] += 1
-        h.ballooned[vm] -= 1
+            h.vm[vm].guest_major += 1
+        h.vm[vm].ballooned -= 1
         h.flags[page] = (flags | IN_USE) & ~(BALLOONED | GUEST_OUT)
         inflate_one(h, p, b, g, vm, page)
     else:
         if flags & GUEST_OUT:
-            h.guest_major[vm] += 1
+            h.vm[vm].guest_major += 1
         h.flags[page] = (flags | IN_USE) & ~GUEST_OUT
     b.in_use[vm] += 1
     guest_admit(g, vm, page)
@@ -50,14 +50,14 @@ def inflate_one(h, p, b, g, vm, incoming):
             return False
         page = guest_victim(g, vm, incoming)
         b.in_use[vm] -= 1
-        h.guest_page_outs[vm] += 1
+        h.vm[vm].guest_page_outs += 1
         if h.flags[page] & SWAPPED:  # the host reads it in only for the guest to write it out
-            h.double_paged[vm] += 1
+            h.vm[vm].double_paged += 1
         h.flags[page] |= GUEST_OUT
     if h.flags[page] & SWAPPED:
-        h.swapped[vm] -= 1
+        h.vm[vm].swapped -= 1
     h.flags[page] = (h.flags[page] | BALLOONED) & ~(IN_USE | SWAPPED)
-    h.ballooned[vm] += 1
+    h.vm[vm].ballooned += 1
     if h.frame[page] != NONE:
         leave(h, p, page)
     return True
@@ -68,7 +68,7 @@ def free_page(h, b, vm):
     """A page that the guest does not use, searched downward from where the last search ended; or NONE."""
     while b.hand[vm] > 0:
         b.hand[vm] -= 1
-        page = np.uint32(h.base[vm] + b.hand[vm])
+        page = np.uint32(h.vm[vm].first + b.hand[vm])
         if not h.flags[page] & (IN_USE | BALLOONED):
             return page
     return NONE
@@ -85,12 +85,12 @@ def inflate(h, p, b, g, vm, count):
 @entry
 def deflate(h, b, vm, count):
     """Give ``count`` pages back to the guest's free list, lowest first."""
-    page = h.base[vm]
-    end = page + h.size[vm]
+    page = h.vm[vm].first
+    end = page + h.vm[vm].pages
     while count > 0 and page < end:
         if h.flags[page] & BALLOONED:
             h.flags[page] &= ~BALLOONED
-            h.ballooned[vm] -= 1
-            b.hand[vm] = h.size[vm]
+            h.vm[vm].ballooned -= 1
+            b.hand[vm] = h.vm[vm].pages
             count -= 1
         page += 1

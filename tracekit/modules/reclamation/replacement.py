@@ -67,7 +67,7 @@ class Replacement(Module):
         if int(host.pools[0]) == 1:
             one = np.zeros(1, np.int64)
             return self.state(Pools(1, len(host.frame), one + site.frames, one, one + len(host.frame)))
-        return self.state(Pools(len(host.base), len(host.frame), host.target.copy(), host.base.copy(), host.size.copy()))
+        return self.state(Pools(len(host.vm), len(host.frame), host.target.copy(), host.vm.first.copy(), host.vm.pages.copy()))
 
     def start(self, kernels: ModuleType, states: Mapping[str, Any]) -> None:
         self._page_out = lambda vm, count: kernels.page_out(states["host"], states["paging"], vm, count)
@@ -82,16 +82,16 @@ class Replacement(Module):
         host, state = self.site.host, STATES[self.site.host.state[0]]
         if state == "high":
             return
-        excess = np.maximum(host.resident - host.target, 0)
+        excess = np.maximum(host.vm.resident - host.target, 0)
         if state == "soft" and "balloon" in self.site.stages:
             excess = np.minimum(excess, self.site.stages["balloon"].shortfall())
         for vm in np.flatnonzero(excess):
-            self._page_out(int(vm), int(min(excess[vm], host.sole[vm])))
+            self._page_out(int(vm), int(min(excess[vm], host.vm.sole[vm])))
 
     def finish(self, now: int, out: Out) -> None:
         host = self.site.host
         for i, vm in enumerate(self.site.trace.vms):
-            counts = {name: int(getattr(host, name)[i]) for name in FAULTS.names[4:]}
+            counts = {name: int(host.vm[name][i]) for name in FAULTS.names[4:]}
             out.row("faults", now, vm.name, **counts)
 
 

@@ -59,7 +59,7 @@ class Remap(Module):
             moved=np.full(pages, NO_PAGE, np.uint32),
             copies=np.zeros(pages, np.uint32),
             place=site.vm_options["place"].astype(np.int64),
-            base=site.host.base.copy(),
+            base=site.host.vm.first.copy(),
             low=np.array([0, min(pages_of(self.params.low), NO_PAGE - 1)], np.int64),
             count=np.zeros((vms, max(len(site.trace.devices), 1), len(_COUNTS)), np.int64),
         )

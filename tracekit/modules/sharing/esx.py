@@ -27,4 +27,4 @@ class Esx(Sharing):
     @staticmethod
     @jit
     def due(s, h, vm):
-        return h.base[vm] + rng.below(s.rng[vm], h.size[vm])
+        return h.vm[vm].first + rng.below(s.rng[vm], h.vm[vm].pages)

@@ -26,7 +26,7 @@ def _found(h, seen, shared, charged, overflow):
 
 def count_found(h: Host) -> dict[str, np.ndarray]:
     """By VM: pages shared, machine pages reclaimed, and shared frames whose count exceeds 16 bits."""
-    vms = len(h.base)
+    vms = len(h.vm)
     shared, charged, overflow = np.zeros((3, vms), np.int64)
     if (h.kind == SHARED).any():
         _found(h, np.zeros(len(h.refs), bool), shared, charged, overflow)
@@ -66,7 +66,7 @@ class Bound:
 
     def count(self) -> dict[str, np.ndarray]:
         """By VM: known pages, zero pages, distinct contents, and the pages that could be shared and reclaimed."""
-        vms = len(self._host.base)
+        vms = len(self._host.vm)
         known = int(np.count_nonzero(self._host.flags & KNOWN))
         slots = 1 << max(2 * known, 2).bit_length()
         pages, zeros, distinct, shared = np.zeros((4, vms), np.int64)

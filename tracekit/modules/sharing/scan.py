@@ -31,7 +31,7 @@ def scan_page(h, p, s, v, page):
     """Look a page up by its content and share it, or make it a hint for a later match."""
     f = h.frame[page]
     vm = h.page_vm[page]
-    h.scanned[vm] += 1
+    h.vm[vm].scanned += 1
     if f == NONE or not h.flags[page] & KNOWN or h.kind[f] == SHARED:
         return
     digest = h.digest[page]
@@ -56,7 +56,7 @@ def on_content(h, p, s, v, vm, page, digest):
     if f == NONE:
         h.digest[page] = digest
         h.flags[page] |= KNOWN
-        if not h.populates[vm] or h.flags[page] & (SWAPPED | BALLOONED):
+        if not h.vm[vm].populates or h.flags[page] & (SWAPPED | BALLOONED):
             return
         populate(h, p, vm, page)
     else:

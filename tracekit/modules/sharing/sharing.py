@@ -84,6 +84,6 @@ class Sharing(Module):
                 now,
                 "*" if total else names[i],
                 **{name: int(counts.sum() if total else counts[i]) for name, counts in (found | possible).items()},
-                scanned=int(host.scanned.sum() if total else host.scanned[i]),
-                breaks=int(host.breaks.sum() if total else host.breaks[i]),
+                scanned=int(host.vm.scanned.sum() if total else host.vm.scanned[i]),
+                breaks=int(host.vm.breaks.sum() if total else host.vm.breaks[i]),
             )

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from tracekit.errors import ScenarioError
-from tracekit.host import STATES, saved
+from tracekit.host import STATES, VM_RECORD, Host, saved
 from tracekit.kernel import jit
 from tracekit.module import Duration, Module, Out, Site, Size, pages_of, param
 from tracekit.modules.tax import sampling
 from tracekit.modules.tax.targets import admit, next_state, revoke
 from tracekit.schema import ALLOCATION, SAMPLING
+
+#: How often execution time is looked at to see whether a sampling period has ended.
+_POLL = 10**8
 
 
 class Allocation(Module):
@@ -85,7 +88,7 @@ class Allocation(Module):
 
     def clocks(self) -> Mapping[str, int]:
         p = self.params
-        ends = min(p.period, 10**9) if self.clock_source == "execution" else p.period
+        ends = min(p.period, _POLL) if self.clock_source == "execution" else p.period
         return {"state": 10**9, "sample": ends, "reallocate": p.reallocate}
 
     @staticmethod
@@ -124,11 +127,11 @@ class Allocation(Module):
         return now - self.site.origin
 
     def _begin(self, vm: int) -> None:
-        base, pages = int(self.site.host.base[vm]), int(self.site.host.size[vm])
+        base, pages = int(self.site.host.vm.first[vm]), int(self.site.host.vm.pages[vm])
         self._n[vm] = sampling.begin_period(self._state, vm, base, pages, self.params.sample)
 
     def _end(self, vm: int, now: int, out: Out) -> None:
-        s, n, pages = self._state, self._n[vm], int(self.site.host.size[vm])
+        s, n, pages = self._state, self._n[vm], int(self.site.host.vm.pages[vm])
         hits, averages = int(s.hits[vm]), self._averages[vm]
         averages.add(hits / n)
         low, high = sampling.interval(hits, n, pages)
@@ -139,20 +142,20 @@ class Allocation(Module):
             active=int(s.active[vm]),
             n=n,
             touched=hits,
-            estimate=averages.estimate(hits / n) * pages,
+            estimate=max(averages.slow, averages.fast) * pages,
             slow=averages.slow * pages,
             fast=averages.fast * pages,
             low=low,
             high=high,
             length=now - int(self._began[vm, 0]),
         )
-        self._began[vm] = now, self._own_time(vm, now)
+        self._began[vm] = now, self._began[vm, 1] + self.params.period  # what was polled too late is not lost
         self._begin(vm)
 
     def _update_active(self) -> None:
         host = self.site.host
         for vm in self._vms:
-            estimate = self._averages[vm].estimate(int(self._state.hits[vm]) / self._n[vm]) * int(host.size[vm])
+            estimate = self._averages[vm].estimate(int(self._state.hits[vm]) / self._n[vm]) * int(host.vm.pages[vm])
             host.active[vm] = round(self.perceived(vm, estimate))
 
     def _retarget(self) -> None:
@@ -165,7 +168,12 @@ class Allocation(Module):
 
     def report(self, now: int, out: Out) -> None:
         host = self.site.host
-        price = self.price(host.shares, np.maximum(host.resident, 1).astype(float), host.active.astype(float))
+        price = self.price(host.shares, np.maximum(host.vm.resident, 1).astype(float), host.active.astype(float))
         for vm in self._vms:
-            held = {name: int(getattr(host, name)[vm]) for name in ALLOCATION.names[4:-2]}
+            held = {name: int(_held(host, name)[vm]) for name in ALLOCATION.names[4:-2]}
             out.row("allocation", now, self.site.trace.vms[vm].name, **held, price=float(price[vm]), state=STATES[host.state[0]])
+
+
+def _held(host: Host, name: str) -> np.ndarray:
+    """A column of the allocation table: what the machine keeps of a VM, or what the host has set for it."""
+    return host.vm[name] if name in VM_RECORD.names else getattr(host, name)

@@ -38,7 +38,7 @@ class ExactTax(IdleTax):
         super()._end(vm, now, out)
 
     def setup(self, site):
-        self._last = site.host.size.copy()
+        self._last = site.host.vm.pages.copy()
         return super().setup(site)
 
     def perceived(self, vm: int, estimate: float) -> float:

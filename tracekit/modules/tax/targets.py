@@ -27,11 +27,16 @@ def revoke(price: Callable[[np.ndarray], np.ndarray], least: np.ndarray, most: n
     low, high = 0.0, float(price(np.maximum(least, 1)).max()) * 2
     for _ in range(64):
         level = (low + high) / 2
-        if _affordable(price, least, most, level).sum() > memory:
+        targets = _affordable(price, least, most, level)
+        spare = memory - int(targets.sum())
+        if spare < 0:
             low = level
         else:
             high = level
-    targets = _affordable(price, least, most, high)
+        if 0 <= spare <= len(most):
+            break
+    else:
+        targets = _affordable(price, least, most, high)
     # What rounding leaves over goes page by page to whoever pays most.
     rest = int(memory - targets.sum())
     while rest > 0:

@@ -1,0 +1,136 @@
+"""Where recipes put their rows: one trace file a kind, one order over all kinds, bounded memory, the truth beside them."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tracekit.errors import ScenarioError
+from tracekit.schema import EVENTS
+from tracekit.tracefile import Metadata, TraceWriter, VmInfo
+
+#: Rows gathered before they are written as a row group.
+BLOCK_ROWS = 1 << 20
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "content": ("t", "seq", "vm", "ppn", "digest"),
+    "access": ("t", "seq", "vm", "ppn", "write"),
+    "io": ("t", "seq", "vm", "ppn", "device", "to_device", "bytes", "dma_mask", "forced"),
+    "event": ("t", "seq", "vm", "what", "a", "b"),
+}
+CAPABILITIES: dict[str, tuple[str, ...]] = {
+    "content": ("content", "digest64"),
+    "access": ("access", "exact", "writes"),
+    "io": ("dma_masks", "io"),
+    "event": ("event", "execution_clock"),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a recipe will write: its VMs, the kinds of rows, the bucket in ns that accesses are gathered in, its devices."""
+
+    vms: tuple[VmInfo, ...]
+    kinds: tuple[str, ...]
+    bucket_ns: int = 0
+    devices: tuple[str, ...] = ()
+
+
+@dataclass
+class Capture:
+    """Takes rows in time order, numbers them, and writes them in blocks. Made by ``open_capture``."""
+
+    writers: Mapping[str, TraceWriter]
+    names: Mapping[str, Sequence[str]]  # of dictionary columns
+    thread: ThreadPoolExecutor  # encodes and writes one block while the recipe makes the next
+    _writing: Future[None] | None = None
+    _seq: int = 0
+    _held: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    _waiting: dict[str, int] = field(default_factory=dict)
+
+    def add(self, kind: str, rows: int, **columns: Any) -> None:
+        """Append ``rows`` rows; a column is an array or one value for all rows.
+
+        Dictionary columns are codes; ``to_device`` is 1, 0 or −1 for both ways.
+        """
+        if not rows:
+            return
+        columns["seq"] = np.arange(self._seq, self._seq + rows, dtype=np.uint64)
+        self._seq += rows
+        # One value for all rows is spelled out here: blocks are joined from pieces with different ones.
+        full = {name: np.full(rows, value) if np.ndim(value) == 0 else value for name, value in columns.items()}
+        self._held.setdefault(kind, []).append(full)
+        self._waiting[kind] = self._waiting.get(kind, 0) + rows
+        if self._waiting[kind] >= BLOCK_ROWS:
+            self._flush(kind)
+
+    def event(self, t: int, vm: int, what: str, a: int, b: int) -> None:
+        """Append one event row."""
+        self.add("event", 1, t=t, vm=vm, what=EVENTS.index(what), a=a, b=b)
+
+    def finish(self) -> None:
+        """Write what is held. Raises ScenarioError if a kind got no rows, which no reader would accept."""
+        for kind, writer in self.writers.items():
+            self._flush(kind)
+            self._wait()
+            if not writer.rows:
+                raise ScenarioError(f"these parameters make no {kind} rows; make the pages, shares or durations larger")
+
+    def _flush(self, kind: str) -> None:
+        self._waiting[kind] = 0
+        held = self._held.pop(kind, [])
+        if held:
+            self._wait()
+            self._writing = self.thread.submit(self._write, kind, held)
+
+    def _wait(self) -> None:
+        if self._writing:
+            self._writing.result()
+            self._writing = None
+
+    def _write(self, kind: str, held: list[dict[str, Any]]) -> None:
+        columns: dict[str, Any] = {name: _joined([piece[name] for piece in held]) for name in held[0]}
+        for name in self.names.keys() & columns.keys():
+            columns[name] = (columns[name], self.names[name])
+        if "to_device" in columns:
+            columns["to_device"] = pa.array(columns["to_device"] > 0, mask=columns["to_device"] < 0)
+        self.writers[kind].write(columns)
+
+
+@contextmanager
+def open_capture(out_dir: Path, name: str, plan: Plan, provenance: dict[str, Any]) -> Iterator[Capture]:
+    """A ``Capture`` whose files ``<name>.<kind>.parquet`` appear when the block ends, and not at all if it fails."""
+    with ExitStack() as stack:
+        writers = {}
+        for kind in plan.kinds:
+            about = Metadata(
+                kind, name, plan.vms, CAPABILITIES[kind], synthetic=True, provenance=provenance,
+                bucket_ns=plan.bucket_ns if kind == "access" else 0, devices=plan.devices if kind == "io" else (),
+            )  # fmt: skip
+            writers[kind] = stack.enter_context(TraceWriter(out_dir / f"{name}.{kind}.parquet", about, COLUMNS[kind]))
+        names = {"vm": [vm.name for vm in plan.vms], "device": plan.devices, "what": EVENTS}
+        thread = stack.enter_context(ThreadPoolExecutor(1))  # left first, so that no write outlives its file
+        capture = Capture(writers, names, thread)
+        yield capture
+        capture.finish()
+
+
+def write_truth(path: Path, truth: dict[str, Any]) -> None:
+    """Write the ground truth as JSON; the file appears under its name only once complete."""
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    with os.fdopen(handle, "w", encoding="utf-8") as out:
+        json.dump(truth, out, indent=1)
+        out.write("\n")
+    os.chmod(temporary, 0o644)
+    os.replace(temporary, path)
+
+
+def _joined(pieces: list[np.ndarray]) -> np.ndarray:
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
