@@ -76,9 +76,7 @@ IO = Table(
         *_KEY,
         Column("ppn", "uint32", "page", "page of the transfer (null: not known)", nullable=True),
         Column("device", "dictionary", "", "name of the device"),
-        Column(
-            "to_device", "bool", "", "the device reads memory (false: it writes memory; null: both ways)", optional=True, nullable=True
-        ),
+        Column("to_device", "bool", "", "the device reads memory (false: it writes memory; null: both ways)", optional=True, nullable=True),
         Column("bytes", "uint32", "byte", "bytes of this page that the transfer moves, 1 to 4096"),
         Column("dma_mask", "uint64", "", "highest machine address that the device can reach"),
         Column("forced", "bool", "", "bounced wherever the page lies (confidential VM, swiotlb=force)", optional=True),

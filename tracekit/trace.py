@@ -100,12 +100,12 @@ class Trace:
         ``what``, ``device`` are codes: of ``EVENTS``, of ``self.devices``).
         """
         index = {vm.name: i for i, vm in enumerate(self.vms)}
-        sources = []
-        for file, names in self.files:
-            if file.kind in columns:
-                wanted = [name for name in DTYPES if name == "t" or name in set(columns[file.kind])]
-                sources.append(_Source(file, names, index, self, wanted))
+        sources: list[_Source] = []
         try:
+            for file, names in self.files:
+                if file.kind in columns:
+                    wanted = [name for name in DTYPES if name == "t" or name in set(columns[file.kind])]
+                    sources.append(_Source(file, names, index, self, wanted))
             yield from _merge(sources, rows)
         finally:
             for source in sources:
@@ -314,6 +314,8 @@ class _Source:
         ppn = batch.get("ppn", np.empty(0, np.uint32))
         page = np.zeros(rows, np.uint32)
         seq = batch["seq"] if "seq" in batch else np.arange(self._row, self._row + rows, dtype=np.uint64)
+        if self.kind != "io" and ppn.size and int(ppn.max()) == NO_PAGE:  # only a transfer's page may be unknown
+            self._refuse(-2 - int(ppn.argmax()), batch, vm, ppn)
         bad = _densify(_frozen(batch["t"]), _frozen(seq), _frozen(vm), _frozen(ppn), self._last, self._base, self._pages, page)
         if bad != -1:
             self._refuse(bad, batch, vm, ppn)

@@ -61,7 +61,7 @@ def _heading(runs: pl.DataFrame) -> Text:
 
 
 def _table(title: str, *columns: str, labelled: bool) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), width=WIDTH)
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), width=WIDTH)
     if labelled:
         table.add_column("variant", overflow="fold", ratio=2)
     table.add_column(columns[0], overflow="ellipsis", no_wrap=True, ratio=1)
@@ -110,9 +110,8 @@ def _sampling(results: Results, trace: str, labels: dict[str, str]) -> list[Rend
     frame = _of(results, "sampling", trace)
     if frame.is_empty():
         return _advice(advice.sampling(results, trace))
-    raw = pl.col("touched") / pl.col("n") * (pl.col("high") * 0 + pl.col("size"))
     sizes = dict(_vm_sizes(_of(results, "runs", trace)))
-    frame = frame.with_columns(size=pl.col("vm").replace_strict(sizes, return_dtype=pl.Int64))
+    raw = pl.col("touched") / pl.col("n") * pl.col("vm").replace_strict(sizes, return_dtype=pl.Int64)
     covered = (pl.col("low") <= pl.col("active")) & (pl.col("active") <= pl.col("high"))
     grouped = frame.group_by("variant", "vm", maintain_order=True).agg(
         periods=pl.len(),
