@@ -173,7 +173,7 @@ def synth(
         if not equals:
             raise ScenarioError(f"-p {item!r} is not of the form KEY=VALUE, such as -p pages=1000")
         given[key] = value
-    for path in synthesis.synthesize(recipe, out, seed, name, **given):
+    for path in synthesis.synthesize(recipe, out, seed, name, given):
         print(path)
 
 

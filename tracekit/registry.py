@@ -12,6 +12,8 @@ from tracekit.errors import ScenarioError
 
 GROUP = "tracekit.modules"
 
+_registered: dict[tuple[str, str], Any] = {}
+
 
 @cache
 def available() -> dict[str, dict[str, EntryPoint]]:
@@ -24,20 +26,32 @@ def available() -> dict[str, dict[str, EntryPoint]]:
     return found
 
 
+def register(cls: Any) -> None:
+    """Make a module class known to this process by its family and name, without an entry point."""
+    _registered[cls.family, cls.name] = cls
+    load.cache_clear()
+
+
+def families() -> list[str]:
+    """The stages that there are modules for."""
+    return list(dict.fromkeys([*available(), *(family for family, _ in _registered)]))
+
+
 def names(family: str) -> list[str]:
     """Names of the modules that can fill a stage."""
-    return list(available().get(family, {}))
+    return list(dict.fromkeys([*available().get(family, {}), *(name for stage, name in _registered if stage == family)]))
 
 
 @cache
 def load(family: str, name: str) -> Any:
     """The module class ``family.name``; raises ScenarioError if there is none or it cannot be imported."""
-    families = available()
-    if family not in families:
-        raise ScenarioError(f"unknown stage {family!r}; expected one of {', '.join(families) or 'none: install tracekit'}")
-    if name not in families[family]:
-        raise ScenarioError(f"no module {name!r} for stage {family!r}; expected one of {', '.join(families[family])}")
-    point = families[family][name]
+    if (family, name) in _registered:
+        return _registered[family, name]
+    if family not in families():
+        raise ScenarioError(f"unknown stage {family!r}; expected one of {', '.join(families()) or 'none: install tracekit'}")
+    if name not in names(family):
+        raise ScenarioError(f"no module {name!r} for stage {family!r}; expected one of {', '.join(names(family))}")
+    point = available()[family][name]
     try:
         cls = point.load()
     except (ImportError, AttributeError) as error:

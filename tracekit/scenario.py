@@ -192,8 +192,8 @@ def _check_table(stage: str, table: Any) -> None:
         raise ScenarioError(f"{stage} = {table!r} stands outside a table; a scenario has tables such as [host] or [paging]")
     if stage in _SECTIONS:
         return
-    if stage not in registry.available():
-        known = [*_SECTIONS, "vm", *registry.available()]
+    if stage not in registry.families():
+        known = [*_SECTIONS, "vm", *registry.families()]
         raise ScenarioError(f"unknown table or stage {stage!r}{_nearest(stage, known)}; expected one of {', '.join(known)}")
     if "module" not in table:
         raise ScenarioError(

@@ -14,7 +14,7 @@ from tracekit.module import Module, describe_param, show_param
 
 def show(name: str | None, console: Console) -> None:
     """List all modules, those of a stage, or explain ``stage.module``."""
-    stages = registry.available()
+    stages = registry.families()
     if name is not None and name not in stages:
         stage, _, module = name.partition(".")
         if not module:
@@ -24,8 +24,8 @@ def show(name: str | None, console: Console) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("module", "needs", "what it is"):
         table.add_column(column)
-    for stage, points in stages.items():
-        for module in points if name in (None, stage) else ():
+    for stage in stages:
+        for module in registry.names(stage) if name in (None, stage) else ():
             cls = registry.load(stage, module)
             table.add_row(f"{stage}.{module}", ", ".join(sorted(cls.needs)), _first_line(cls))
     console.print(table)

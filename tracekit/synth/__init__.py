@@ -6,6 +6,7 @@ a file here with ``Params``, ``plan`` and ``generate``; it is imported only when
 
 import importlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,14 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
-def synthesize(name: str, out_dir: str | os.PathLike[str], seed: int = 0, name_of_capture: str | None = None, **params: Any) -> list[Path]:
+def synthesize(
+    name: str,
+    out_dir: str | os.PathLike[str],
+    seed: int = 0,
+    name_of_capture: str | None = None,
+    given: Mapping[str, Any] | None = None,
+    **params: Any,
+) -> list[Path]:
     """Write the recipe's capture into ``out_dir`` and return the files: one trace file a kind, then the truth.
 
     Files are ``<capture>.<kind>.parquet`` and ``<capture>.truth.json``; the capture is named like the recipe unless told
@@ -59,7 +67,7 @@ def synthesize(name: str, out_dir: str | os.PathLike[str], seed: int = 0, name_o
     recipe, capture = find(name).load(), _capture_name(name if name_of_capture is None else name_of_capture)
     if not isinstance(seed, int) or isinstance(seed, bool):
         raise ScenarioError(f"seed = {seed!r} is not a whole number; give one such as 0")
-    chosen = resolve(name, recipe.Params, params)
+    chosen = resolve(name, recipe.Params, {**(given or {}), **params})
     plan, parameters = recipe.plan(chosen), plain(chosen)
     directory = Path(out_dir)
     told = directory / f"{capture}.truth.json"

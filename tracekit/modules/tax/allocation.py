@@ -106,7 +106,7 @@ class Allocation(Module):
         anew = "reallocate" in due
         if "sample" in due:
             for vm in self._vms:
-                if self._own_time(vm, now) - self._began[vm, 1] >= self.params.period:
+                if sampling.own_time(self._state, vm, now) - self._began[vm, 1] >= self.params.period:
                     self._end(vm, now, out)
                     anew = True
         self._update_active()
@@ -117,14 +117,6 @@ class Allocation(Module):
         host.state[0] = next_state(before, free, (p.high, p.soft, p.hard, p.low), p.margin)
         if anew or host.state[0] != before:
             self._retarget()
-
-    def _own_time(self, vm: int, now: int) -> int:
-        """ns of its own time that a VM has lived: execution time once it has a clock, wall time otherwise."""
-        if self._state.clock[vm, 0] > 0:
-            return int(self._state.clock[vm, 0])
-        if self.clock_source == "execution" and "event" in self.site.trace.vms[vm].kinds:
-            return 0
-        return now - self.site.origin
 
     def _begin(self, vm: int) -> None:
         base, pages = int(self.site.host.vm.first[vm]), int(self.site.host.vm.pages[vm])

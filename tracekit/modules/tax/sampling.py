@@ -20,7 +20,8 @@ class Samples(NamedTuple):
     period: np.ndarray  # int32 by VM: number of the running period, from 1
     active: np.ndarray  # int64 by VM: distinct pages touched in the running period
     hits: np.ndarray  # int64 by VM: sampled pages touched in the running period
-    clock: np.ndarray  # int64 (vm, 3): ns of execution so far, t and a of the last clock event
+    clock: np.ndarray  # int64 (vm, 3): ns of execution by the last clock event, its t, its a
+    pace: np.ndarray  # float64 by VM: part of the time up to the last clock event that counted as executed
     rate: np.ndarray  # float64: instructions a second that count as executing all the time; 0: any progress does
     rng: np.ndarray  # uint64 (vm, 2)
 
@@ -30,7 +31,7 @@ def samples(pages: int, vms: int, rate: float, origin: int, streams: np.ndarray)
     clock = np.zeros((vms, 3), np.int64)
     clock[:, 1] = origin
     stamps, counts = np.zeros((2, pages), np.int32), np.zeros((2, vms), np.int64)
-    return Samples(*stamps, np.zeros(vms, np.int32), *counts, clock, np.array([rate]), streams)
+    return Samples(*stamps, np.zeros(vms, np.int32), *counts, clock, np.ones(vms), np.array([rate]), streams)
 
 
 @jit
@@ -51,13 +52,21 @@ def advance_clock(s, vm, t, a):
     The time since the last one counts as executed in proportion to the instructions, up to all of it.
     """
     passed, progress = t - s.clock[vm, 1], a - s.clock[vm, 2]
-    if progress > 0:
-        executed = passed
-        if s.rate[0] > 0.0:
-            executed = min(passed, np.int64(progress / s.rate[0] * 1e9))
-        s.clock[vm, 0] += executed
+    if passed > 0:
+        s.pace[vm] = 0.0
+        if progress > 0:
+            s.pace[vm] = 1.0 if s.rate[0] == 0.0 else min(1.0, progress / s.rate[0] * 1e9 / passed)
+        s.clock[vm, 0] += np.int64(s.pace[vm] * passed)
     s.clock[vm, 1] = t
     s.clock[vm, 2] = a
+
+
+def own_time(s: Samples, vm: int, now: int) -> int:
+    """ns of execution time that a VM has lived; since its last clock event, at the pace it had before.
+
+    A VM without clock events lives in wall time.
+    """
+    return int(s.clock[vm, 0]) + int(s.pace[vm] * (now - int(s.clock[vm, 1])))
 
 
 def begin_period(s: Samples, vm: int, base: int, pages: int, n: int) -> int:

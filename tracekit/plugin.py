@@ -1,0 +1,47 @@
+"""What a module of one's own is written with: ``from tracekit.plugin import Replacement, jit, …``.
+
+A package registers its classes under the entry points ``tracekit.modules`` as ``family.name``; see docs/modules.md.
+"""
+
+from tracekit.host import BALLOONED, GUEST_OUT, HINT, IN_USE, KNOWN, NONE, PRIVATE, SHARED, SWAPPED, TOUCHED, Host
+from tracekit.kernel import jit
+from tracekit.module import Duration, Module, Out, Site, Size, param
+from tracekit.modules.reclamation.replacement import Links, Pools, Replacement, links, push_newest, unlink
+from tracekit.modules.remapping.remap import Remap
+from tracekit.modules.sharing.sharing import Sharing
+from tracekit.modules.tax.allocation import Allocation
+from tracekit.rng import below
+from tracekit.schema import Column, Table
+
+__all__ = [
+    "BALLOONED",
+    "GUEST_OUT",
+    "HINT",
+    "IN_USE",
+    "KNOWN",
+    "NONE",
+    "PRIVATE",
+    "SHARED",
+    "SWAPPED",
+    "TOUCHED",
+    "Allocation",
+    "Column",
+    "Duration",
+    "Host",
+    "Links",
+    "Module",
+    "Out",
+    "Pools",
+    "Remap",
+    "Replacement",
+    "Sharing",
+    "Site",
+    "Size",
+    "Table",
+    "below",
+    "jit",
+    "links",
+    "param",
+    "push_newest",
+    "unlink",
+]
