@@ -66,7 +66,7 @@ def build(stages: Mapping[str, Module], kinds: tuple[str, ...]) -> Driver:
 
 def _imports(policies: Mapping[str, type], others: Mapping[str, type]) -> str:
     """Bind every policy's functions, and every other stage's hooks, to the names that the code below uses."""
-    lines = ["from tracekit.kernel import entry, jit"]
+    lines = ["from tracekit.kernel import entry, jit", f"may_share = {'sharing' in policies}"]
     for role, cls in policies.items():
         if role in _POLICY:
             lines.append(f"from {cls.__module__} import {cls.__qualname__} as {role}_policy")

@@ -64,7 +64,7 @@ def replay(
     choices = variants(_tables(scenario, preset, settings, memory, until, seed))
     opened = _open(traces, together)
     results = Results()
-    plans = [(trace, [_Run(trace, variant, auditing) for variant in choices if not (out and cell_done(out, trace, variant))]) for trace in opened]
+    plans = [(trace, [Run(trace, variant, auditing) for variant in choices if not (out and cell_done(out, trace, variant))]) for trace in opened]
     for trace, runs in plans:
         _replay_one(trace, runs, chunk, jobs, progress or (lambda *_: None))
         for run in runs:
@@ -105,7 +105,7 @@ def _open(traces: Any, together: bool) -> list[Trace]:
     return opened + (open_traces(paths, together) if paths or not opened else [])
 
 
-def _replay_one(trace: Trace, runs: Sequence["_Run"], chunk: int, jobs: int | None, progress: Progress) -> None:
+def _replay_one(trace: Trace, runs: Sequence["Run"], chunk: int, jobs: int | None, progress: Progress) -> None:
     """Decode the trace once and advance all its runs chunk by chunk."""
     if not runs:
         return
@@ -139,8 +139,8 @@ def _replay_one(trace: Trace, runs: Sequence["_Run"], chunk: int, jobs: int | No
         run.elapsed = elapsed / len(runs)
 
 
-class _Run:
-    """One variant on one trace."""
+class Run:
+    """One variant on one trace: ``start``, then ``feed`` chunk by chunk, then ``finish``; ``tables`` has what it found."""
 
     def __init__(self, trace: Trace, variant: Variant, auditing: bool):
         self.trace, self.variant, self._auditing = trace, variant, auditing
@@ -153,7 +153,7 @@ class _Run:
         self._setup()
         self._driver = driver.build(self.modules, trace.kinds)
         self.columns = tuple((kind, name) for kind, name in self._driver.columns if name in DTYPES)
-        self._derived = [name for _, name in self._driver.columns if name not in DTYPES]
+        self._derives = len(self.columns) < len(self._driver.columns)
 
     @property
     def is_cold(self) -> bool:
@@ -183,8 +183,7 @@ class _Run:
         """Compile, or load from the cache, everything that the replay will call; then set the clocks."""
         for module in self.modules.values():
             module.start(self._driver.kernels, self._states)
-        empty = {(kind, name): _frozen(np.empty(0, DTYPES.get(name, np.int64))) for kind, name in self._driver.columns}
-        self._advance(np.empty((0, 3), np.int64), empty)
+        self.advance(np.empty((0, 3), np.int64), [_empty(name) for _, name in self._driver.columns])
         self._ticks: list[tuple[int, int, int, str]] = []
         for order, module in enumerate(self.modules.values()):
             for name, period in module.clocks().items():
@@ -193,14 +192,7 @@ class _Run:
 
     def feed(self, chunk: Chunk) -> None:
         """Replay a chunk's rows, and the control clocks that fall before its last row."""
-        columns = {(kind, name): chunk.columns[kind][name] for kind, name in self.columns if kind in chunk.columns}
-        if self._derived and "access" in chunk.columns:
-            vm = chunk.columns["access"]["vm"]
-            for module in self.modules.values():
-                columns |= {("access", name): values for name, values in module.derive(vm).items()}
-        for key in self._driver.columns:
-            if key not in columns:
-                columns[key] = _frozen(np.empty(0, DTYPES.get(key[1], np.int64)))
+        columns = self.arrays(chunk)
         row, stop = 0, chunk.before(self.end + 1)
         while self._ticks[0][0] <= min(chunk.last_t, self.end):
             until = chunk.before(self._ticks[0][0])
@@ -210,15 +202,24 @@ class _Run:
         if self._auditing:
             self._audit()
 
-    def _rows_to(self, chunk: Chunk, columns: Mapping[tuple[str, str], np.ndarray], row: int, until: int) -> int:
+    def arrays(self, chunk: Chunk) -> list[np.ndarray]:
+        """The chunk's columns as the driver takes them, with those that modules derive; empty for kinds not in it."""
+        derived: dict[str, np.ndarray] = {}
+        if self._derives and "access" in chunk.columns:
+            for module in self.modules.values():
+                derived |= module.derive(chunk.columns["access"]["vm"])
+        columns = ({**chunk.columns.get(kind, {}), **derived}.get(name, _empty(name)) for kind, name in self._driver.columns)
+        return list(columns)
+
+    def _rows_to(self, chunk: Chunk, columns: Sequence[np.ndarray], row: int, until: int) -> int:
         if until > row:
-            self._advance(chunk.runs_between(row, until), columns)
+            self.advance(chunk.runs_between(row, until), columns)
             self._rows += until - row
         return max(row, until)
 
-    def _advance(self, runs: np.ndarray, columns: Mapping[tuple[str, str], np.ndarray]) -> None:
-        arrays = [columns[key] for key in self._driver.columns]
-        self._driver.kernels.replay_rows(runs, *arrays, *(self._states[name] for name in self._driver.states))
+    def advance(self, runs: np.ndarray, columns: Sequence[np.ndarray]) -> None:
+        """Run the driver over ``runs`` of the rows in ``columns``."""
+        self._driver.kernels.replay_rows(runs, *columns, *(self._states[name] for name in self._driver.states))
 
     def _push(self, order: int, period: int, name: str, now: int) -> None:
         heapq.heappush(self._ticks, (now + period, order, period, name))
@@ -329,7 +330,8 @@ def _size_host(trace: Trace, variant: Variant, modules: Mapping[str, Module]) ->
     return min(usable, trace.pages), usable
 
 
-def _frozen(array: np.ndarray) -> np.ndarray:
+def _empty(column: str) -> np.ndarray:
+    array = np.empty(0, DTYPES.get(column, np.int64))
     array.flags.writeable = False
     return array
 

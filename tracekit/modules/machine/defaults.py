@@ -4,6 +4,9 @@ import numpy as np
 
 from tracekit.kernel import jit
 
+#: Whether a frame may have several mappers: a constant to the compiler, which leaves out what cannot happen.
+may_share = True
+
 
 @jit
 def touch(s, pool, page):

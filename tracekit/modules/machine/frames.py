@@ -11,7 +11,7 @@ from tracekit.host import HINT, NONE, PRIVATE, SHARED
 from tracekit.kernel import jit
 
 # bind
-from tracekit.modules.machine.defaults import admit, remove
+from tracekit.modules.machine.defaults import admit, may_share, remove
 
 # end bind
 
@@ -59,7 +59,7 @@ def unmap(h, p, page):
     h.vm[h.page_vm[page]].resident -= 1
     h.refs[f] -= 1
     h.owner[f] ^= page
-    if h.refs[f] == 0:
+    if not may_share or h.refs[f] == 0:
         unlist(h, f)
         h.free_frames[h.free[0]] = f
         h.free[0] += 1

@@ -9,7 +9,7 @@ from tracekit.host import KNOWN, NONE, SHARED, SWAPPED, TOUCHED
 from tracekit.kernel import entry, jit
 
 # bind
-from tracekit.modules.machine.defaults import touch, victim
+from tracekit.modules.machine.defaults import may_share, touch, victim
 from tracekit.modules.machine.frames import attach, find, merge, pool_of, unlist, unmap
 
 # end bind
@@ -23,10 +23,10 @@ def access(h, p, vm, page, write):
     if f == NONE:
         fault(h, p, vm, page)
         return True
-    if h.kind[f] == SHARED and write:
+    if may_share and write and h.kind[f] == SHARED:
         unshare(h, p, vm, page)
         return True
-    if h.refs[f] == 1:
+    if not may_share or h.refs[f] == 1:
         touch(p, pool_of(h, vm), page)
     return False
 
@@ -103,7 +103,7 @@ def page_out_one(h, p, vm, incoming):
     payer = h.page_vm[page]
     h.vm[payer].sole -= 1
     f = h.frame[page]
-    if h.flags[page] & KNOWN and h.kind[f] != SHARED:
+    if may_share and h.flags[page] & KNOWN and h.kind[f] != SHARED:
         unlist(h, f)
         g = find(h, h.digest[page])
         if g != NONE:
