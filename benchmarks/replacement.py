@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 import tracekit
-from tracekit import engine
+from tracekit.run import Run
 from tracekit.scenario import apply_settings, load_preset, variants
 from tracekit.synth import synthesize
 from tracekit.trace import open_trace
@@ -48,10 +48,9 @@ def _compare(file: str, policy: str, records: Path, frames: int, rows: int) -> N
     if found != peer_misses:
         sys.exit(f"{file} {policy}: {found} misses, libCacheSim has {peer_misses}")
     name = Path(file).name.partition(".")[0]
-    speeds = [rows / seconds / 1e6 for seconds in (peer, kernel, replay)]
-    print(
-        f"{name:18}{policy:9}{frames:8}{speeds[0]:13.1f}{speeds[1]:9.1f}{speeds[2]:9.1f}{speeds[1] / speeds[0]:9.1f}×{speeds[2] / speeds[0]:9.1f}×"
-    )
+    peer, kernel, replay = (rows / seconds / 1e6 for seconds in (peer, kernel, replay))
+    speeds = f"{peer:13.1f}{kernel:9.1f}{replay:9.1f}"
+    print(f"{name:18}{policy:9}{frames:8}{speeds}{kernel / peer:9.1f}×{replay / peer:9.1f}×")
 
 
 def _timed(run: Callable[[], float]) -> tuple[float, float]:
@@ -74,7 +73,7 @@ def _libcachesim(policy: str, records: Path, frames: int, rows: int) -> int:
 def _kernel(file: str, settings: list[str]) -> float:
     """Seconds that the driver alone takes for all rows, decoded beforehand."""
     trace = open_trace(file)
-    run = engine.Run(trace, variants(apply_settings(load_preset("paging"), settings))[0], auditing=False)
+    run = Run(trace, variants(apply_settings(load_preset("paging"), settings))[0], auditing=False)
     run.start()
     chunks = list(trace.chunks({"access": [name for _, name in run.columns]}))
     prepared = [(chunk.runs, run.arrays(chunk)) for chunk in chunks]

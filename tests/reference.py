@@ -13,6 +13,7 @@ from collections import Counter, OrderedDict, defaultdict
 from pathlib import Path
 
 import make_trace
+import numpy as np
 
 INFINITY = float("inf")
 PAGE = 4096
@@ -241,7 +242,12 @@ def copies(rows, threshold=INFINITY, low=1 << 20, place=0):
 
 def save(folder, rows, vms):
     """Write rows as trace files of one capture, one a kind; ``seq`` is the number of the row."""
-    names = {"content": ("digest",), "access": ("write",), "io": ("device", "to_device", "bytes", "dma_mask", "forced"), "event": ("what", "a", "b")}
+    names = {
+        "content": ("digest",),
+        "access": ("write",),
+        "io": ("device", "to_device", "bytes", "dma_mask", "forced"),
+        "event": ("what", "a", "b"),
+    }
     files = []
     for kind, own in names.items():
         mine = [(seq, row) for seq, row in enumerate(rows) if row["kind"] == kind]
@@ -249,6 +255,8 @@ def save(folder, rows, vms):
             columns = {"t": [row.get("t", 0) for _, row in mine], "seq": [seq for seq, _ in mine], "vm": [row["vm"] for _, row in mine]}
             for name in own if kind == "event" else ("ppn", *own):
                 columns[name] = [row.get(name, False if name in ("write", "forced") else 0) for _, row in mine]
+                if name in ("digest", "dma_mask"):
+                    columns[name] = np.array(columns[name], np.uint64)
             files.append(make_trace.write(Path(folder) / f"test.{kind}.parquet", kind, len(mine), vms, **columns))
     return files
 

@@ -57,7 +57,9 @@ AWKWARD = {
 }
 VMS = {"a": 6, "b": 1, "c": 4}
 access_lists = st.lists(
-    st.sampled_from(sorted(VMS)).flatmap(lambda vm: st.tuples(st.just(vm), st.integers(0, VMS[vm] - 1), st.integers(0, 1))), min_size=1, max_size=80
+    st.sampled_from(sorted(VMS)).flatmap(lambda vm: st.tuples(st.just(vm), st.integers(0, VMS[vm] - 1), st.integers(0, 1))),
+    min_size=1,
+    max_size=80,
 )
 
 

@@ -24,7 +24,9 @@ importer = typer.Typer(help="Bring in traces of other formats.", no_args_is_help
 app.add_typer(importer, name="import")
 
 Traces = Annotated[list[Path], typer.Argument(help="Trace files; those of one capture are replayed together.", show_default=False)]
-OutDir = Annotated[Path | None, typer.Option("-o", "--out", help="Directory to keep the tables in; replays already there are not run again.")]
+OutDir = Annotated[
+    Path | None, typer.Option("-o", "--out", help="Directory to keep the tables in; replays already there are not run again.")
+]
 Format = Annotated[str, typer.Option("--format", help="table (for people), json, csv or parquet.")]
 TableName = Annotated[str | None, typer.Option("--table", help="Print this table only, such as savings.")]
 
@@ -56,7 +58,7 @@ def replay(
     seed: Annotated[int | None, typer.Option(help="Seed of every random choice. [default: 0]")] = None,
     together: Annotated[bool, typer.Option("--together", help="Put the VMs of all captures on one host.")] = False,
     chunk: Annotated[int, typer.Option(metavar="ROWS", help="Rows decoded at a time; has no influence on results.")] = 1 << 18,
-    jobs: Annotated[int | None, typer.Option(help="Threads that variants are spread over. [default: all cores]")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Threads that variants are spread over. [default: all cores]")] = None,
     out: OutDir = None,
     format: Format = "table",
     table: TableName = None,
@@ -181,7 +183,9 @@ def synth(
 def import_parquet(
     file: Annotated[Path, typer.Argument(help="Parquet file with columns of its own.", show_default=False)],
     out: Annotated[Path, typer.Option("-o", "--out", help="Trace file to write: CAPTURE.KIND.parquet.")],
-    mapping: Annotated[str, typer.Option("--map", help="t=time*1000,ppn=addr/4096,vm='guest': trace column = source column, scaled or literal.")],
+    mapping: Annotated[
+        str, typer.Option("--map", help="t=time*1000,ppn=addr/4096,vm='guest': trace column = source column, scaled or literal.")
+    ],
     kind: Annotated[str | None, typer.Option(help="access, content, io or event. [default: from the columns mapped]")] = None,
     sort: Annotated[bool, typer.Option("--sort", help="Sort by time in memory first.")] = False,
 ) -> None:
@@ -202,16 +206,19 @@ def _check_format(format: str, table: str | None) -> None:
 def _console() -> Any:
     from rich.console import Console
 
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=100)
+    plain = {"highlight": False, "markup": False, "emoji": False}  # names in a trace may look like markup
+    console = Console(**plain)
+    return console if console.is_terminal else Console(**plain, width=100)
 
 
 def main() -> None:
     """Run the command line; what the user did wrong is one sentence on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
     try:
         app()
     except TracekitError as error:
-        print(f"tracekit: {error}", file=sys.stderr)
+        print(f"tracekit: {' '.join(str(error).splitlines())}", file=sys.stderr)
         sys.exit(3)
     except KeyboardInterrupt:
         print("tracekit: interrupted; what was finished is kept", file=sys.stderr)

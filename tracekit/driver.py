@@ -55,7 +55,7 @@ def build(stages: Mapping[str, Module], kinds: tuple[str, ...]) -> Driver:
     parameters = ["runs", *(f"{kind}_{column}" for kind, column in columns), *(f"{state}_state" for state in states)]
     body = "\n".join(loops) or "        pass"
     source = (
-        f'"""Driver of {", ".join(f"{k}.{v.name}" for k, v in (policies | others).items() if hasattr(v, "name"))}; written by tracekit."""\n'
+        f'"""Driver of {", ".join(f"{role}.{cls.name}" for role, cls in (policies | others).items())}; written by tracekit."""\n'
         + _imports(policies, others)
         + _templates(policies)
         + f"\n\n@entry\ndef replay_rows({', '.join(parameters)}):\n    for run in range(runs.shape[0]):\n"

@@ -5,7 +5,7 @@ Guest pages have dense ids ``base[vm] + ppn``; frames are machine pages. Nothing
 """
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -71,7 +71,7 @@ class Host(NamedTuple):
     hand: np.ndarray  # int64: where the last-resort search of reclaim stands
     state: np.ndarray  # int64: index into STATES
     # VMs
-    vm: np.recarray  # VM_RECORD by VM: kept by the machine
+    vm: Any  # recarray VM_RECORD by VM: kept by the machine
     min: np.ndarray  # int64 by VM, pages: guaranteed
     max: np.ndarray  # int64 by VM, pages: the most it may hold
     shares: np.ndarray  # int64 by VM

@@ -31,17 +31,17 @@ _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck"
 
 def jit(function: F) -> F:
     """A hook: inlined into the kernels that call it, never compiled on its own. It must not allocate or recurse."""
-    return numba.njit(forceinline=True, **_OPTIONS)(function)
+    return numba.njit(forceinline=True, **_OPTIONS)(function)  # pyright: ignore[reportReturnType]
 
 
 def entry(function: F) -> F:
     """A kernel that Python calls, cached on disk. It releases the GIL and must not allocate."""
-    return numba.njit(cache=_can_cache(function), **_OPTIONS)(function)
+    return numba.njit(cache=_can_cache(function), **_OPTIONS)(function)  # pyright: ignore[reportReturnType]
 
 
 def is_compiled() -> bool:
     """Whether kernels are compiled (False under NUMBA_DISABLE_JIT=1)."""
-    return not numba.config.DISABLE_JIT  # pyright: ignore[reportAttributeAccessIssue]
+    return not numba.config.DISABLE_JIT  # pyright: ignore[reportPrivateImportUsage, reportAttributeAccessIssue]
 
 
 def template_body(source: Path) -> str:

@@ -124,5 +124,3 @@ def write_cell(folder: Path | str, trace: str, variant: str, tables: Rows) -> No
 
 def _cell(folder: Path | str, trace: str, variant: str) -> Path:
     return Path(folder) / f"{trace.replace(os.sep, '_')}.{variant}"
-
-

@@ -19,6 +19,7 @@ import dataclasses
 import difflib
 import itertools
 import json
+import math
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ from tracekit.errors import ScenarioError
 from tracekit.module import Duration, Module, Size, pages_of, param, parse_param
 from tracekit.trace import Vm
 
+#: More variants than this would not fit into memory together.
+MAX_VARIANTS = 10_000
 PRESETS = ("esx", "sharing", "paging", "tax", "remap")
 #: ``stage.module = "none"`` leaves a stage out.
 NO_MODULE = "none"
@@ -137,7 +140,7 @@ def load_scenario(path: Path | str) -> dict[str, Any]:
         raise ScenarioError(f"{path}: no such scenario file; presets are {', '.join(PRESETS)} (--preset)") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ScenarioError(f"{path}: cannot be read as a scenario ({error})") from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ScenarioError(f"{path}: not valid TOML ({error})") from None
 
 
@@ -177,6 +180,9 @@ def variants(tables: Mapping[str, Any]) -> list[Variant]:
         if not values:
             raise ScenarioError(f"{stage}.{name} is an empty list; give it at least one value")
     _check_names(axes)
+    count = math.prod(len(values) for _, _, values in axes)
+    if count > MAX_VARIANTS:
+        raise ScenarioError(f"the listed values make {count} variants, more than {MAX_VARIANTS}; list fewer, or split the sweep")
     found: dict[str, Variant] = {}
     for combination in itertools.product(*(values for _, _, values in axes)):
         chosen: dict[str, dict[str, Any]] = {stage: {} for stage in tables if stage != "vm"}
@@ -225,6 +231,10 @@ def _resolve(chosen: Mapping[str, Mapping[str, Any]], vms: tuple[VmParams, ...])
         if stage not in _SECTIONS and values["module"] != NO_MODULE:
             cls = registry.load(stage, str(values["module"]))
             stages[stage] = cls, _make(stage, cls.Params, {k: v for k, v in values.items() if k != "module"}, lenient=True)
+    if not stages:
+        raise ScenarioError(
+            f"no stage has a module; give at least one of {', '.join(registry.available())} one, such as paging.module = 'lru'"
+        )
     return Variant(sections["host"], sections["replay"], vms, stages)
 
 

@@ -279,6 +279,4 @@ ALLOCATION = Table(
 )
 
 #: Result tables by name; a module may declare more of its own.
-RESULTS: dict[str, Table] = {
-    table.name: table for table in (VARIANTS, RUNS, VM, SAVINGS, SAMPLING, COPIES, FAULTS, ALLOCATION)
-}
+RESULTS: dict[str, Table] = {table.name: table for table in (VARIANTS, RUNS, VM, SAVINGS, SAMPLING, COPIES, FAULTS, ALLOCATION)}

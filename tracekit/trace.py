@@ -336,7 +336,9 @@ class _Source:
         encoded = np.array(known, np.int32)[indices]
         if name != "what" and len(encoded) and encoded.min() < 0:
             missing = values[indices[int(np.argmax(encoded < 0))]]
-            raise TraceError(f"{self.file.path}: {name} {missing!r} appears in the rows but not in the file's metadata; write the file again")
+            raise TraceError(
+                f"{self.file.path}: {name} {missing!r} appears in the rows but not in the file's metadata; write the file again"
+            )
         return encoded
 
     def _refuse(self, bad: int, batch: dict[str, Any], vm: np.ndarray, ppn: np.ndarray) -> None:
@@ -350,7 +352,7 @@ class _Source:
         t = batch["t"]
         before = t[row - 1] if row else self._last[0]
         raise TraceError(
-            f"{where}: out of order (t {t[row]} after t {before}); rows must be sorted by t, then by a seq that never repeats: sort the file"
+            f"{where}: out of order (t {t[row]} after t {before}); rows go by t, then by a seq that never repeats: sort the file"
         )
 
     def take(self, rows: int) -> dict[str, np.ndarray]:

@@ -88,7 +88,7 @@ class Metadata:
             value = getattr(self, name)
             fits = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
             if wanted is tuple and name != "vms":
-                fits = fits and all(isinstance(item, str) for item in value)
+                fits = fits and all(isinstance(item, str) for item in tuple(value))
             if not fits:
                 raise TraceError(f"{path}: its metadata has {name} {value!r:.60}, expected {_TYPE_NAMES[wanted]}; write the file again")
         if self.kind not in KINDS:
@@ -342,7 +342,7 @@ class TraceWriter:
             self.schema,
             compression="zstd" if small else "lz4",
             compression_level=12 if small else None,
-            use_dictionary=texts,
+            use_dictionary=texts,  # pyright: ignore[reportArgumentType]
             column_encoding=encodings if small else None,
         )
 

@@ -1,11 +1,13 @@
 """What to do where a default makes a poor showing: one sentence each, with the arithmetic of the case at hand."""
 
+import math
 from collections.abc import Iterator
 
 import polars as pl
 
+from tracekit.report.summary import last, vm_sizes
 from tracekit.results import Results
-from tracekit.units import format_duration
+from tracekit.units import PAGE_BYTES, format_duration
 
 
 def _param(results: Results, variant: str, stage: str, param: str) -> str | None:
@@ -18,9 +20,20 @@ def _run(results: Results, trace: str) -> dict:
     return results.table("runs").filter(pl.col("trace") == trace).collect().row(0, named=True)
 
 
+def duration_param(results: Results, variant: str, stage: str, param: str) -> int:
+    """A parameter in ns; 0 if the variant has none."""
+    return int((_param(results, variant, stage, param) or "0ns").removesuffix("ns"))
+
+
+def pages_out(results: Results, run: dict) -> bool:
+    """Whether the host's memory was a limit in this run, so that something could be paged out."""
+    module = _param(results, run["variant"], "paging", "module")
+    return module not in (None, "unbounded") and f"paging.{module}:" not in run["left_out"]
+
+
 def savings(results: Results, trace: str, final: pl.DataFrame) -> Iterator[str]:
     """A scan that found less than half of what is possible: how long it needs, and how fast it would have to be."""
-    host = final.filter(pl.col("vm") == "*").row(0, named=True)
+    host = final.filter(pl.col("vm") == "*").sort("reclaimed").row(-1, named=True)
     rate, total = (_param(results, host["variant"], "sharing", name) for name in ("rate", "total"))
     possible, found = host["possible_reclaimed"], host["reclaimed"]
     if not possible or found > possible / 2 or not host["scanned"] or rate is None or total is None:
@@ -29,32 +42,40 @@ def savings(results: Results, trace: str, final: pl.DataFrame) -> Iterator[str]:
     pace = min(float(rate), float(total) / vms.height)
     largest = int(vms["pages"].max())  # pyright: ignore[reportArgumentType]
     # Three times P/r covers 95 % of the pages by a random scan: 1 − e⁻³.
-    needed = 3 * largest / pace
-    span = max(host["t"] / 1e9, 1)
-    faster = 3 * largest / span
+    needed, spent = 3 * largest / pace, host["scanned"] / vms.height / pace
+    said = f"found {100 * found / possible:.0f} % of what is possible"
+    if spent >= needed:
+        yield f"{said} though 95 % is scanned: the rest is not in machine memory (never touched, ballooned, paged out) or changes too soon"
+        return
+    until = f"{math.ceil(needed / 3600)}h" if needed > 1800 else f"{math.ceil(needed / 60)}min"
+    faster = math.ceil(3 * largest / max(spent, 1))
     yield (
-        f"found {100 * found / possible:.0f} % of what is possible: {pace:.0f} pages/s a VM need about {format_duration(needed * 1e9)} to "
-        f"scan 95 %: --until {max(1, round(needed / 3600 + 0.5))}h, or --set sharing.rate={faster:.0f} --set "
-        f"sharing.total={faster * vms.height:.0f}"
+        f"{said}: {pace:.0f} pages/s a VM need about {format_duration(needed * 1e9)} to scan 95 %: --until {until}, "
+        f"or --set sharing.rate={faster} --set sharing.total={faster * vms.height}"
     )
 
 
-def sampling(results: Results, trace: str) -> Iterator[str]:
+def sampling(results: Results, trace: str, variant: str) -> Iterator[str]:
     """No sampling period has ended."""
-    run = _run(results, trace)
-    period = int((_param(results, run["variant"], "tax", "period") or "0ns").removesuffix("ns"))
-    yield (
-        f"no sampling period of {format_duration(period)} ended within {format_duration(run['span'])}: "
-        f"--set tax.period={max(1, run['span'] // 10**10)}s"
-    )
+    span, period = _run(results, trace)["span"], duration_param(results, variant, "tax", "period")
+    said = f"no sampling period of {format_duration(period)} ended within {format_duration(span)}"
+    yield f"{said}: --set tax.period={span // 10**7}ms" if span >= 10**7 else said
 
 
 def faults(results: Results, trace: str, final: pl.DataFrame) -> Iterator[str]:
     """Memory was never short: nothing to reclaim."""
+    run = _run(results, trace)
     reclaimed = final.select(pl.sum_horizontal("page_outs", "guest_page_outs", "shared_out").sum()).item()
-    if reclaimed == 0 and _param(results, final["variant"][0], "paging", "module") not in (None, "unbounded"):
-        half = _run(results, trace)["memory"] // 2 >> 20
-        yield f"memory was never short: --memory {max(half, 1)}MiB makes it so"
+    if reclaimed or not pages_out(results, run):
+        return
+    held = last(results.table("vm").filter((pl.col("trace") == trace) & (pl.col("variant") == run["variant"])).collect())
+    needed = int(held["resident"].sum()) * PAGE_BYTES
+    if _param(results, run["variant"], "paging", "frames") != "0":
+        yield f"memory was never short: --set paging.frames={max(needed // 2 // PAGE_BYTES, 1)} makes it so"
+        return
+    taxed = "tax." not in run["left_out"] and _param(results, run["variant"], "tax", "module")
+    overhead = int(_param(results, run["variant"], "tax", "overhead") or 0) * len(vm_sizes(run["vms"])) if taxed else 0
+    yield f"memory was never short: --memory {max((needed // 2 + overhead) >> 20, 1)}MiB makes it so"
 
 
 def copies(final: pl.DataFrame) -> Iterator[str]:

@@ -30,7 +30,9 @@ def show(name: str | None, console: Console) -> None:
             table.add_row(f"{stage}.{module}", ", ".join(sorted(cls.needs)), _first_line(cls))
     console.print(table)
     if name is None:
-        console.print("tracekit modules paging.lru explains one; --set paging.module=lru chooses it, --set paging.module=none leaves it out")
+        console.print(
+            "tracekit modules paging.lru explains one; --set paging.module=lru chooses it, --set paging.module=none leaves it out"
+        )
 
 
 def _first_line(cls: type[Module]) -> str:
@@ -38,7 +40,7 @@ def _first_line(cls: type[Module]) -> str:
 
 
 def _explain(stage: str, cls: type[Module], console: Console) -> None:
-    console.print(f"[bold]{stage}.{cls.name}[/bold]")
+    console.print(f"{stage}.{cls.name}", style="bold")
     console.print(inspect.getdoc(cls) or "", markup=False)
     source = inspect.getdoc(inspect.getmodule(cls)) or ""
     console.print(f"\n{source}\n", markup=False, style="dim")

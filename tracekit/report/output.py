@@ -25,7 +25,12 @@ def write(results: Results, format: str, table: str | None, console: Console) ->
 def write_frames(frames: Mapping[str, Mapping[str, pl.DataFrame]], format: str, table: str | None, console: Console) -> None:
     """Named frames of several things: all, or the one called ``table`` with a first column that says whose it is."""
     if table is not None:
-        picked = [frame.select(pl.lit(name).alias("trace"), pl.all()) for name, group in frames.items() for key, frame in group.items() if key == table]
+        picked = [
+            frame.select(pl.lit(name).alias("trace"), pl.all())
+            for name, group in frames.items()
+            for key, frame in group.items()
+            if key == table
+        ]
         if not picked:
             known = sorted({key for group in frames.values() for key in group})
             raise TracekitError(f"no table {table!r} here; there are {', '.join(known)}")

@@ -1,6 +1,6 @@
 """The first screen: what a replay found, in 100 columns, for a person at a terminal."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import polars as pl
 from rich import box
@@ -9,62 +9,92 @@ from rich.table import Table
 from rich.text import Text
 
 from tracekit.report import advice
-from tracekit.report.summary import last, swept_labels
+from tracekit.report.summary import last, swept_labels, vm_sizes
 from tracekit.results import Results
 from tracekit.units import format_bytes, format_count, format_duration, format_pages
 
 WIDTH = 100
-#: With more variants than this, one line a variant has to do: the host's, not every VM's.
-FEW_VARIANTS = 1
+#: Longest label of a variant that a table has room for.
+LABEL = 10
+#: Longest table of a sweep; one line a variant and VM may be more.
+MANY_ROWS = 40
+#: The VM of a line that sums up all of them.
+ALL = "all VMs"
 
 
 def show(results: Results, console: Console, kept_in: str | None = None) -> None:
     """Print the screen of each trace."""
-    labels = swept_labels(results)
+    labels, legend = _short(swept_labels(results))
+    width = min(WIDTH, console.width)
     for trace in results.table("runs").select("trace").unique(maintain_order=True).collect().to_series():
-        console.print(_screen(results, trace, labels))
-    console.print(_closing(kept_in))
+        console.print(_screen(results, trace, labels, legend), width=width)
+    console.print(_closing(kept_in), width=width)
 
 
-def _screen(results: Results, trace: str, labels: dict[str, str]) -> Group:
+def _short(labels: dict[str, str]) -> tuple[dict[str, str], str]:
+    """Labels that fit into a column, and a legend that explains them: values alone, or numbers where those are too long."""
+    parts = {variant: [part.partition("=") for part in label.split(" ")] for variant, label in labels.items()}
+    values = {variant: " ".join(value or name for name, _, value in split) for variant, split in parts.items()}
+    names = list(dict.fromkeys(name for split in parts.values() for name, _, _ in split))
+    if all(len(value) <= LABEL for value in values.values()) and all(len(split) == len(names) for split in parts.values()):
+        return values, f"{len(labels)} variants by {', '.join(names)}"
+    numbers = {variant: str(i) for i, variant in enumerate(labels, 1)}
+    return numbers, "\n".join(f"variant {numbers[variant]}: {label}" for variant, label in labels.items())
+
+
+def _screen(results: Results, trace: str, labels: dict[str, str], legend: str) -> Group:
     runs = _of(results, "runs", trace)
-    parts: list[RenderableType] = [_heading(runs)]
+    parts: list[RenderableType] = [_heading(results, runs)]
+    if len(labels) > 1:
+        parts.append(Text(legend, style="dim"))
     for section in (_savings, _sampling, _allocation, _faults, _copies):
         parts += section(results, trace, labels)
-    first = runs.row(0, named=True)
-    if first["left_out"]:
-        parts.append(Text(f"left out  {first['left_out']}", style="dim"))
-    if first["notes"]:
-        notes = first["notes"].split("; ")
+    for reason, modules in _left_out(runs):
+        parts.append(Text(f"left out  {', '.join(modules)}: {reason}", style="dim"))
+    notes = [note for note in runs["notes"][0].split("; ") if note]
+    if notes:
         more = f" (and {len(notes) - 1} more: tracekit inspect)" if len(notes) > 1 else ""
         parts.append(Text(f"inferred  {notes[0]}{more}", style="dim"))
-    elapsed = runs["elapsed"].sum()
-    speed = runs["rows"].sum() / elapsed if elapsed else 0.0
+    elapsed = float(runs["elapsed"].sum())
+    speed = int(runs["rows"].sum()) / elapsed if elapsed else 0.0
     parts.append(Text(f"replayed in {elapsed:.2f} s: {speed / 1e6:.1f} M rows/s over {runs.height} variant(s)\n", style="dim"))
     return Group(*parts)
 
 
-def _heading(runs: pl.DataFrame) -> Text:
+def _left_out(runs: pl.DataFrame) -> Iterable[tuple[str, list[str]]]:
+    """Modules left out of any variant, by the reason why."""
+    reasons: dict[str, list[str]] = {}
+    for item in dict.fromkeys(item for listed in runs["left_out"] for item in listed.split("; ") if item):
+        module, _, reason = item.partition(": ")
+        reasons.setdefault(reason, []).append(module)
+    return reasons.items()
+
+
+def _heading(results: Results, runs: pl.DataFrame) -> Text:
     run = runs.row(0, named=True)
-    vms = [vm.rpartition("=") for vm in run["vms"].split(" ")]
-    total = sum(int(pages) for _, _, pages in vms)
-    listed = ", ".join(f"{name} {format_pages(int(pages))}" for name, _, pages in vms[:6]) + (", …" if len(vms) > 6 else "")
+    vms = vm_sizes(run["vms"])
+    total = sum(vms.values())
     text = Text(f"{run['trace']}", style="bold")
-    text.append(f"  {len(vms)} VM{'s' * (len(vms) > 1)}, {format_pages(total)} ({listed})\n", style="not bold")
+    text.append(f"  {len(vms)} VM{'s' * (len(vms) > 1)}, {format_pages(total)}", style="not bold")
+    if list(vms) != [run["trace"]]:
+        listed = ", ".join(f"{name} {format_pages(pages)}" for name, pages in list(vms.items())[:6]) + (", …" if len(vms) > 6 else "")
+        text.append(f" ({listed})", style="not bold")
     origin = "SYNTHETIC trace" if run["synthetic"] else "captured trace"
     facts = f"{origin}: {run['kinds'].replace(' ', ', ')} · {format_duration(run['span'])} · {format_count(run['rows'])} rows"
-    memory = sorted(set(runs["memory"]))
-    host = format_bytes(memory[0]) if len(memory) == 1 else f"{format_bytes(memory[0])} … {format_bytes(memory[-1])}"
-    without = "memory without end" if memory[0] >= 2 * total * 4096 else f"{host} for guest pages"
-    text.append(f"{facts} · host: {without}", style="not bold dim")
+    memory = sorted({run["memory"] for run in runs.iter_rows(named=True) if advice.pages_out(results, run)})
+    host = " … ".join(format_bytes(size) for size in sorted({*memory[:1], *memory[-1:]}))
+    text.append(f"\n{facts} · host: {f'{host} for guest pages' if memory else 'memory without end'}", style="not bold dim")
     return text
 
 
 def _table(title: str, *columns: str, labelled: bool) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), width=WIDTH)
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
+    )
+    table.expand = True
     if labelled:
-        table.add_column("variant", overflow="fold", ratio=2)
-    table.add_column(columns[0], overflow="ellipsis", no_wrap=True, ratio=1)
+        table.add_column("variant", no_wrap=True)
+    table.add_column(columns[0], overflow="ellipsis", no_wrap=True, ratio=1, min_width=9)
     for column in columns[1:]:
         table.add_column(column, justify="right", no_wrap=True)
     return table
@@ -76,10 +106,8 @@ def _of(results: Results, table: str, trace: str) -> pl.DataFrame:
     return results.table(table).filter(pl.col("trace") == trace).collect()
 
 
-def _rows(frame: pl.DataFrame, labels: dict[str, str], host: str | None = None) -> Iterable[tuple[list[str], dict]]:
-    """Rows with their leading cells: the variant's label where there are several; then only the host's rows if it has any."""
-    if len(labels) > FEW_VARIANTS and host is not None:
-        frame = frame.filter(pl.col("vm") == host)
+def _rows(frame: pl.DataFrame, labels: dict[str, str]) -> Iterable[tuple[list[str], dict]]:
+    """Rows with their leading cells: the variant's label where there are several."""
     for row in frame.iter_rows(named=True):
         yield ([labels[row["variant"]]] if len(labels) > 1 else []), row
 
@@ -94,7 +122,7 @@ def _savings(results: Results, trace: str, labels: dict[str, str]) -> list[Rende
         return []
     title = "savings by sharing, found and possible at the end"
     table = _table(title, "vm", "known", "zero", "possible", "", "found", "", "of possible", "breaks", labelled=len(labels) > 1)
-    for lead, row in _rows(frame, labels, "*"):
+    for lead, row in _rows(frame.filter(pl.col("vm") == "*") if len(labels) > 1 else frame, labels):
         pages, possible, found = row["pages"], row["possible_reclaimed"], row["reclaimed"]
         table.add_row(
             *lead, "host" if row["vm"] == "*" else row["vm"], format_pages(pages), format_pages(row["zero"]), format_pages(possible),
@@ -105,24 +133,31 @@ def _savings(results: Results, trace: str, labels: dict[str, str]) -> list[Rende
 
 
 def _sampling(results: Results, trace: str, labels: dict[str, str]) -> list[RenderableType]:
-    if "sampling" not in results.names or _of(results, "allocation", trace).is_empty():
+    allocated = _of(results, "allocation", trace)
+    if "sampling" not in results.names or allocated.is_empty():
         return []
     frame = _of(results, "sampling", trace)
     if frame.is_empty():
-        return _advice(advice.sampling(results, trace))
-    sizes = dict(_vm_sizes(_of(results, "runs", trace)))
-    raw = pl.col("touched") / pl.col("n") * pl.col("vm").replace_strict(sizes, return_dtype=pl.Int64)
+        return _advice(advice.sampling(results, trace, allocated["variant"][0]))
+    run = _of(results, "runs", trace).row(0, named=True)
+    sizes = vm_sizes(run["vms"])
+    size = pl.col("vm").replace_strict(sizes, return_dtype=pl.Int64)
+    frame = frame.with_columns(sampled=pl.col("touched") / pl.col("n") * size)
     covered = (pl.col("low") <= pl.col("active")) & (pl.col("active") <= pl.col("high"))
+    if len(labels) > 1 and len(sizes) > 1:
+        frame = frame.with_columns(vm=pl.lit(ALL))
     grouped = frame.group_by("variant", "vm", maintain_order=True).agg(
         periods=pl.len(),
         truth=pl.col("active").mean(),
-        sampled=raw.mean(),
-        error=(raw - pl.col("active")).abs().mean(),
+        sampled=pl.col("sampled").mean(),
+        error=(pl.col("sampled") - pl.col("active")).abs().mean(),
         half=((pl.col("high") - pl.col("low")) / 2).mean(),
         covered=covered.sum(),
         used=pl.col("estimate").mean(),
     )
-    title = "sampling accuracy: pages in use, means over the periods"
+    periods = sorted({advice.duration_param(results, variant, "tax", "period") for variant in frame["variant"].unique()})
+    clock = "execution" if "event" in run["kinds"].split(" ") else "wall"
+    title = f"sampling accuracy: pages in use, means over periods of {' … '.join(map(format_duration, periods))} of {clock} time"
     names = ("vm", "periods", "truth", "sampled", "error", "95 % interval", "covers", "acted on")
     table = _table(title, *names, labelled=len(labels) > 1)
     for lead, row in _rows(grouped, labels):
@@ -133,19 +168,18 @@ def _sampling(results: Results, trace: str, labels: dict[str, str]) -> list[Rend
     return [table]
 
 
-def _vm_sizes(runs: pl.DataFrame) -> list[tuple[str, int]]:
-    split = [vm.rpartition("=") for vm in runs["vms"][0].split(" ")]
-    return [(name, int(pages)) for name, _, pages in split]
-
-
 def _allocation(results: Results, trace: str, labels: dict[str, str]) -> list[RenderableType]:
     every = _of(results, "allocation", trace)
     if every.is_empty():
         return []
     frame = last(every)
-    states = every.unique(["variant", "t"])["state"].value_counts(sort=True)
-    spent = ", ".join(f"{state} {100 * count / states['count'].sum():.0f} %" for state, count in states.iter_rows())
-    title = f"allocation at the end (state over time: {spent})"
+    title = "allocation at the end"
+    if frame.height > MANY_ROWS:
+        return [Text(f"{title}: {frame.height} lines are too many here: --table allocation", style="dim")]
+    if len(labels) == 1:
+        states = every.unique("t")["state"].value_counts(sort=True)
+        spent = ", ".join(f"{state} {100 * count / every['t'].n_unique():.0f} %" for state, count in states.iter_rows())
+        title += f" (state over time: {spent})"
     table = _table(title, "vm", "size", "in use", "target", "resident", "ballooned", "swapped", "share/page", labelled=len(labels) > 1)
     for lead, row in _rows(frame, labels):
         sizes = (row[name] for name in ("max", "active", "target", "resident", "ballooned", "swapped"))
@@ -155,26 +189,35 @@ def _allocation(results: Results, trace: str, labels: dict[str, str]) -> list[Re
 
 def _faults(results: Results, trace: str, labels: dict[str, str]) -> list[RenderableType]:
     frame = last(_of(results, "faults", trace))
-    if frame.is_empty():
+    if frame.is_empty() or not frame["accesses"].sum():
         return []
     title = "faults, and pages that host and guest paged out"
-    columns = ("vm", "accesses", "cold", "major", "minor", "out", "shared", "double", "guest major", "guest out")
+    columns = ("vm", "accesses", "cold", "major", "minor", "paged out", "shared", "double", "guest major", "guest out")
     table = _table(title, *columns, labelled=len(labels) > 1)
     names = ("accesses", "cold", "major", "minor", "page_outs", "shared_out", "double_paged", "guest_major", "guest_page_outs")
-    for lead, row in _rows(frame, labels):
+    shown = _sum_vms(frame, names) if len(labels) > 1 else frame
+    for lead, row in _rows(shown, labels):
         table.add_row(*lead, row["vm"], *(format_count(row[name]) for name in names))
     return [table, *_advice(advice.faults(results, trace, frame))]
+
+
+def _sum_vms(frame: pl.DataFrame, names: Sequence[str], *more: str) -> pl.DataFrame:
+    """The sums over all VMs of each variant (and ``more``)."""
+    vm = pl.lit(ALL).alias("vm") if frame["vm"].n_unique() > 1 else pl.col("vm").first()
+    return frame.group_by("variant", *more, maintain_order=True).agg(vm, pl.col(*names).sum())
 
 
 def _copies(results: Results, trace: str, labels: dict[str, str]) -> list[RenderableType]:
     frame = last(_of(results, "copies", trace), "device")
     if frame.is_empty():
         return []
-    title = "bounce-buffer copies by device, without and with remapping"
-    columns = ("device", "transfers", "moved", "bounced", "copied without", "copied with", "saved", "of it forced", "pages moved")
+    title = "bounce-buffer copies by device, bytes copied without and with remapping"
+    columns = ("device", "transfers", "moved", "bounced", "without", "with", "saved", "forced", "remapped")
     table = _table(title, *columns, labelled=len(labels) > 1)
-    several = frame["vm"].n_unique() > 1
-    for lead, row in _rows(frame, labels):
+    names = ("transfers", "bytes", "bounced", "baseline_bytes", "copied_bytes", "forced_bytes", "remapped")
+    shown = _sum_vms(frame, names, "device") if len(labels) > 1 else frame
+    several = shown["vm"].n_unique() > 1
+    for lead, row in _rows(shown, labels):
         kept, baseline = row["copied_bytes"], row["baseline_bytes"]
         name = f"{row['vm']} {row['device']}" if several else row["device"]
         table.add_row(

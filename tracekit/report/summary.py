@@ -1,5 +1,7 @@
 """One row a trace and variant: the figures that variants are compared by."""
 
+import re
+
 import polars as pl
 
 from tracekit.errors import ScenarioError
@@ -28,6 +30,11 @@ def last(frame: pl.DataFrame, *more: str) -> pl.DataFrame:
         return frame
     keys = ["variant", "trace", "vm", *more]
     return frame.group_by(keys, maintain_order=True).last().select(frame.columns)
+
+
+def vm_sizes(vms: str) -> dict[str, int]:
+    """Sizes in pages by VM, from the column ``vms`` of the table ``runs``."""
+    return {name: int(pages) for name, pages in re.findall(r"(.+?)=(\d+)(?: |$)", vms, re.DOTALL)}
 
 
 def swept(results: Results) -> pl.DataFrame:

@@ -141,4 +141,3 @@ def page_out(h, p, vm, count):
         if h.vm[vm].sole == 0:
             return
         page_out_one(h, p, vm, NONE)
-

@@ -50,14 +50,17 @@ class Balloon(Module):
         host = site.host
         self._cap = (host.vm.pages * self.params.cap).astype(np.int64)
         self.guest.site = site._replace(stage="balloon.guest")
-        self.guest_state = self.guest.state(Pools(len(host.vm), len(host.frame), host.vm.pages.copy(), host.vm.first.copy(), host.vm.pages.copy()))
+        self.guest_state = self.guest.state(
+            Pools(len(host.vm), len(host.frame), host.vm.pages.copy(), host.vm.first.copy(), host.vm.pages.copy())
+        )
         return Balloons(host.vm.pages.copy(), np.zeros(len(host.vm), np.int64))
 
     def start(self, kernels: ModuleType, states: Mapping[str, Any]) -> None:
         h, p, b, g = (states[name] for name in ("host", "paging", "balloon", "guest"))
         self._inflate = lambda vm, count: kernels.inflate(h, p, b, g, vm, count)
         self._deflate = lambda vm, count: kernels.deflate(h, b, vm, count)
-        self._inflate(0, 0), self._deflate(0, 0)  # compiles them
+        self._inflate(0, 0)  # compiles it
+        self._deflate(0, 0)
 
     def clocks(self) -> Mapping[str, int]:
         return {"poll": self.params.poll}

@@ -29,7 +29,7 @@ class Uses(NamedTuple):
     idle: np.ndarray  # uint32: pages never used again, at base[pool] …, in no order
     place: np.ndarray  # uint32 by page: where it is in idle
     base: np.ndarray  # int64 by pool
-    count: np.ndarray  # int64 by pool: pages in idle
+    idlers: np.ndarray  # int64 by pool: pages in idle
 
 
 @jit
@@ -83,12 +83,12 @@ class Optimal(Replacement):
     name = "optimal"
 
     def state(self, pools: Pools) -> Uses:
-        future = Future(self.site.trace, pools.count > 1)
+        future = Future(self.site.trace, pools.number > 1)
         self._future = future
         levels = max(1, *(_levels(int(n)) for n in future.count))
-        level = np.zeros((pools.count, levels + 1), np.int64)
+        level = np.zeros((pools.number, levels + 1), np.int64)
         end = 0
-        for pool in range(pools.count):
+        for pool in range(pools.number):
             words = int(future.count[pool])
             for k in range(levels):
                 words = (words >> 6) + 1
@@ -105,7 +105,7 @@ class Optimal(Replacement):
             idle=np.zeros(pools.pages, np.uint32),
             place=np.zeros(pools.pages, np.uint32),
             base=pools.base,
-            count=np.zeros(pools.count, np.int64),
+            idlers=np.zeros(pools.number, np.int64),
         )
 
     def derive(self, vm: np.ndarray) -> dict[str, np.ndarray]:
@@ -136,8 +136,8 @@ class Optimal(Replacement):
     @staticmethod
     @jit
     def victim(s, pool, page):
-        if s.count[pool] > 0:
-            leaves = s.idle[s.base[pool] + s.count[pool] - 1]
+        if s.idlers[pool] > 0:
+            leaves = s.idle[s.base[pool] + s.idlers[pool] - 1]
         else:
             leaves = s.at[s.first[pool] + _furthest(s, pool)]
         _drop(s, pool, leaves)
@@ -149,10 +149,10 @@ def _enter(s, pool, page):
     due = s.due[page]
     s.held[page] = due
     if due == NEVER:
-        i = s.base[pool] + s.count[pool]
+        i = s.base[pool] + s.idlers[pool]
         s.idle[i] = page
         s.place[page] = i
-        s.count[pool] += 1
+        s.idlers[pool] += 1
     else:
         _mark(s, pool, due)
 
@@ -161,8 +161,8 @@ def _enter(s, pool, page):
 def _drop(s, pool, page):
     held = s.held[page]
     if held == NEVER:
-        s.count[pool] -= 1
-        i, last = s.place[page], s.idle[s.base[pool] + s.count[pool]]
+        s.idlers[pool] -= 1
+        i, last = s.place[page], s.idle[s.base[pool] + s.idlers[pool]]
         s.idle[i] = last
         s.place[last] = i
     else:

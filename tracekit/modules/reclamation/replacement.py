@@ -25,7 +25,7 @@ class Pools(NamedTuple):
     ``base`` and ``size`` give the page ids that a pool may hold: a VM's, or all.
     """
 
-    count: int
+    number: int
     pages: int
     capacity: np.ndarray
     base: np.ndarray
@@ -83,8 +83,9 @@ class Replacement(Module):
         if state == "high":
             return
         excess = np.maximum(host.vm.resident - host.target, 0)
-        if state == "soft" and "balloon" in self.site.stages:
-            excess = np.minimum(excess, self.site.stages["balloon"].shortfall())
+        balloon: Any = self.site.stages.get("balloon")
+        if state == "soft" and balloon is not None:
+            excess = np.minimum(excess, balloon.shortfall())
         for vm in np.flatnonzero(excess):
             self._page_out(int(vm), int(min(excess[vm], host.vm.sole[vm])))
 
@@ -124,7 +125,7 @@ END = np.uint32(0xFFFFFFFF)
 
 def links(pools: Pools) -> Links:
     """Empty lists."""
-    return Links(*(np.full(n, END) for n in (pools.pages, pools.pages, pools.count, pools.count)))
+    return Links(*(np.full(n, END) for n in (pools.pages, pools.pages, pools.number, pools.number)))
 
 
 @jit

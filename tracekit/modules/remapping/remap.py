@@ -14,7 +14,7 @@ from tracekit.schema import COPIES
 from tracekit.trace import NO_PAGE
 from tracekit.units import PAGE_BYTES
 
-# Columns of Zones.count, in the order of the table.
+# Columns of Zones.tally, in the order of the table.
 TRANSFERS, BYTES, BOUNCED, COPIED, FORCED, REMAPPED, BASELINE, UNKNOWN = range(8)
 _COUNTS = ("transfers", "bytes", "bounced", "copied_bytes", "forced_bytes", "remapped", "baseline_bytes", "unknown")
 
@@ -30,7 +30,7 @@ class Zones(NamedTuple):
     place: np.ndarray  # int64 by VM: machine page of PPN 0
     base: np.ndarray  # int64 by VM
     low: np.ndarray  # int64 [used, size]: low machine pages for remapped pages, filled from 0
-    count: np.ndarray  # int64 (vm, device, 8)
+    tally: np.ndarray  # int64 (vm, device, 8)
 
 
 class Remap(Module):
@@ -61,14 +61,14 @@ class Remap(Module):
             place=site.vm_options["place"].astype(np.int64),
             base=site.host.vm.first.copy(),
             low=np.array([0, min(pages_of(self.params.low), NO_PAGE - 1)], np.int64),
-            count=np.zeros((vms, max(len(site.trace.devices), 1), len(_COUNTS)), np.int64),
+            tally=np.zeros((vms, max(len(site.trace.devices), 1), len(_COUNTS)), np.int64),
         )
         return self.state(site)
 
     def finish(self, now: int, out: Out) -> None:
         for i, vm in enumerate(self.site.trace.vms):
             for j, device in enumerate(self.site.trace.devices):
-                count = self.zones.count[i, j]
+                count = self.zones.tally[i, j]
                 if count[TRANSFERS]:
                     out.row("copies", now, vm.name, device=device, **dict(zip(_COUNTS, map(int, count), strict=True)))
 
@@ -79,7 +79,7 @@ class Remap(Module):
 @jit
 def bounce(s, vm, page, device, to_device, bytes, dma_mask, forced):
     """Account for one transfer of a page. Returns whether the page was copied and may be moved for the next time."""
-    count = s.count[vm, device]
+    count = s.tally[vm, device]
     count[TRANSFERS] += 1
     count[BYTES] += bytes
     copied = np.int64(bytes) * (2 if to_device < 0 else 1)
@@ -117,4 +117,4 @@ def move_low(s, vm, page, device, dma_mask):
     if s.low[0] < s.low[1] and not out_of_reach(s.low[0], dma_mask):
         s.moved[page] = s.low[0]
         s.low[0] += 1
-        s.count[vm, device, REMAPPED] += 1
+        s.tally[vm, device, REMAPPED] += 1

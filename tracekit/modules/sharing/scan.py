@@ -1,7 +1,7 @@
 """Template: scanning pages for sharing, and following their contents (paper section 4).
 
-``s`` is the state of the sharing scheme and ``v`` its read-only view of the host; the scheme answers which page is due, whether a page may become a hint, and
-whether a page whose content has changed is scanned at once.
+``s`` is the state of the sharing scheme and ``v`` its read-only view of the host; the scheme answers which page is due,
+whether a page may become a hint, and whether a page whose content has changed is scanned at once.
 """
 
 from tracekit.host import BALLOONED, HINT, KNOWN, NONE, SHARED, SWAPPED

@@ -7,7 +7,7 @@ at once. The table of frames, reference counts, copy-on-write and the accounts a
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,6 +15,11 @@ from tracekit.module import Duration, Module, NoState, Out, Site, param
 from tracekit.modules.machine import defaults
 from tracekit.modules.sharing.savings import Bound, count_found
 from tracekit.schema import SAVINGS
+
+
+def vm_pace(rate: float, total: float, vms: int) -> float:
+    """Pages a second scanned of each of ``vms`` VMs: its own rate, or its part of the total (50 and 200 in ESX's guide)."""
+    return min(rate, (total or 4 * rate) / max(vms, 1))
 
 
 class Sharing(Module):
@@ -32,7 +37,7 @@ class Sharing(Module):
     @dataclass(frozen=True)
     class Params:
         rate: float = param(50.0, "pages scanned a second of each VM", "page/s", low=0.0, high=1e9)
-        total: float = param(200.0, "pages scanned a second of all VMs together", "page/s", low=0.0, high=1e9)
+        total: float = param(0.0, "pages scanned a second of all VMs together; 0: four times the rate", "page/s", low=0.0, high=1e9)
         period: Duration = param(Duration(10**8), "how often the scanner runs", "ns", low=10**6)
 
     due: ClassVar[Any] = staticmethod(defaults.due)
@@ -57,8 +62,8 @@ class Sharing(Module):
 
     @property
     def pace(self) -> float:
-        """Pages a second scanned of each VM: its own rate, or its part of the total."""
-        return min(self.params.rate, self.params.total / max(len(self._vms), 1))
+        """Pages a second scanned of each VM."""
+        return vm_pace(self.params.rate, self.params.total, len(self._vms))
 
     def clocks(self) -> Mapping[str, int]:
         scans = type(self).due is not Sharing.due and self.pace > 0

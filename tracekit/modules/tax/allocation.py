@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tracekit.errors import ScenarioError
-from tracekit.host import STATES, VM_RECORD, Host, saved
+from tracekit.host import STATES, VM_FIELDS, Host, saved
 from tracekit.kernel import jit
 from tracekit.module import Duration, Module, Out, Site, Size, pages_of, param
 from tracekit.modules.tax import sampling
@@ -168,4 +168,4 @@ class Allocation(Module):
 
 def _held(host: Host, name: str) -> np.ndarray:
     """A column of the allocation table: what the machine keeps of a VM, or what the host has set for it."""
-    return host.vm[name] if name in VM_RECORD.names else getattr(host, name)
+    return host.vm[name] if name in VM_FIELDS else getattr(host, name)

@@ -30,8 +30,17 @@ def samples(pages: int, vms: int, rate: float, origin: int, streams: np.ndarray)
     """A sampler before its first period."""
     clock = np.zeros((vms, 3), np.int64)
     clock[:, 1] = origin
-    stamps, counts = np.zeros((2, pages), np.int32), np.zeros((2, vms), np.int64)
-    return Samples(*stamps, np.zeros(vms, np.int32), *counts, clock, np.ones(vms), np.array([rate]), streams)
+    return Samples(
+        touched_in=np.zeros(pages, np.int32),
+        sampled_in=np.zeros(pages, np.int32),
+        period=np.zeros(vms, np.int32),
+        active=np.zeros(vms, np.int64),
+        hits=np.zeros(vms, np.int64),
+        clock=clock,
+        pace=np.ones(vms),
+        rate=np.array([rate]),
+        rng=streams,
+    )
 
 
 @jit

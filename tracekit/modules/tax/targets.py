@@ -92,5 +92,3 @@ def admit(names: list[str], least: np.ndarray, most: np.ndarray, overhead: int, 
         raise ScenarioError(
             f"not admitted: Σ (max − min) = {format_pages(excess)} must fit the swap space, which is {format_pages(swap)}; raise host.swap"
         )
-
-

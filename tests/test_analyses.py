@@ -1,0 +1,37 @@
+"""Analyses answer from a replay, and draw."""
+
+import importlib.util
+from pathlib import Path
+
+import polars as pl
+
+import tracekit as tk
+
+ROOT = Path(__file__).parent.parent
+
+
+def load(name):
+    """An analysis as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "analyses" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_sampling_follows_the_phases_of_the_real_toucher():
+    analysis = load("sampling_accuracy")
+    frame = analysis.table(tk.replay(sorted((ROOT / "traces").glob("toucher-long.*.parquet")), preset="tax")).collect()
+    # The toucher's phases of 90 s touch 66, 162, 247, 103, 30 and 206 MiB; every third period lies within one.
+    inside = frame.filter(pl.col("t").is_between(60, 65) | pl.col("t").is_between(150, 155) | pl.col("t").is_between(240, 245))
+    assert [round(truth / 10) for truth in inside["truth"]] == [7, 16, 25]
+    assert frame["covered"].mean() >= 0.8
+    assert analysis.chart(frame).to_dict()["spec"]["layer"]
+
+
+def test_savings_end_at_the_bound_when_everything_is_shared():
+    analysis = load("savings_over_time")
+    given = {"preset": "sharing", "settings": ["sharing.module=share-everything"]}
+    frame = analysis.table(tk.replay(ROOT / "traces" / "six-vms.content.parquet", **given)).collect()
+    assert frame["part"].min() == 1.0
+    assert round(frame["possible"][-1]) == 734
+    assert analysis.chart(frame).to_dict()["spec"]
