@@ -18,7 +18,9 @@ MIB = 256  # pages
 def table(results: tk.Results) -> pl.LazyFrame:
     """One row a variant, VM and period: t (s), truth, sampled, low, high, acted_on (all MiB), covered."""
     sizes = pl.col("vms").str.extract_groups(r"(?<vm>\S+)=(?<pages>\d+)")
-    one = results.runs.select("variant", "trace", pl.col("vms").str.split(" ")).explode("vms").select("variant", "trace", sizes).unnest("vms")
+    one = (
+        results.runs.select("variant", "trace", pl.col("vms").str.split(" ")).explode("vms").select("variant", "trace", sizes).unnest("vms")
+    )
     sampled = pl.col("touched") / pl.col("n") * pl.col("pages").cast(pl.Int64)
     return (
         results.sampling.join(one, on=["variant", "trace", "vm"])

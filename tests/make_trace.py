@@ -7,9 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tracekit.metadata import Metadata, VmInfo, infer_capabilities
 from tracekit.schema import KINDS, METADATA_KEY, ZERO_DIGEST
-from tracekit.trace import infer_capabilities
-from tracekit.tracefile import ARROW, Metadata, TraceWriter, VmInfo
+from tracekit.tracefile import ARROW
+from tracekit.tracewriter import TraceWriter
 
 DEFAULTS: dict[str, Any] = {
     "vm": "a",

@@ -12,7 +12,8 @@ from make_trace import about, write, write_raw
 
 from tracekit.errors import TraceError
 from tracekit.schema import EVENTS
-from tracekit.trace import KIND_ORDER, NO_PAGE, Chunk, Trace, open_trace, open_traces
+from tracekit.stream import KIND_ORDER, NO_PAGE, Chunk
+from tracekit.trace import Trace, open_trace, open_traces
 from tracekit.tracefile import TraceFile
 
 ALL: dict[str, tuple[str, ...]] = {

@@ -8,9 +8,11 @@ import pytest
 from make_trace import about, columns_of, metadata, write, write_raw
 
 from tracekit.errors import TraceError
+from tracekit.metadata import Metadata, VmInfo
 from tracekit.schema import KINDS
 from tracekit.trace import open_trace
-from tracekit.tracefile import Metadata, TraceFile, TraceWriter, VmInfo
+from tracekit.tracefile import TraceFile
+from tracekit.tracewriter import TraceWriter
 
 FULL: dict[str, dict[str, Any]] = {
     "content": {"ppn": [1, 2, 15], "digest": np.array([1, (1 << 64) - 1, 3], np.uint64), "compressed": [1, 2, 3]},
@@ -77,7 +79,7 @@ def test_metadata_survives(tmp_path: Path) -> None:
 def test_kind_and_capture_are_inferred_without_metadata(tmp_path: Path, name: str, kind: str, inferred: tuple[str, str]) -> None:
     file = TraceFile(write_raw(tmp_path / name, kind, 2, **({"ppn": [3, 7]} if kind != "event" else {})))
     assert (file.capture, file.kind) == inferred
-    assert file.measure_vms() == (VmInfo("a", 8 if kind != "event" else 1),)
+    assert file.vms == (VmInfo("a", 8 if kind != "event" else 1),)
 
 
 def test_plain_types_are_cast(tmp_path: Path) -> None:

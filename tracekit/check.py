@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 
 from tracekit.check_rows import RowRules
 from tracekit.errors import TraceError
+from tracekit.metadata import Metadata
 from tracekit.schema import KINDS, METADATA_KEY
-from tracekit.tracefile import Metadata, TraceFile
+from tracekit.tracefile import TraceFile
 from tracekit.units import format_duration
 
 #: Row groups of fewer rows decode slowly, of more rows need much memory.

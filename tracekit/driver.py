@@ -19,7 +19,7 @@ from tracekit.module import Module, arguments
 from tracekit.modules import machine, reclamation, sharing
 from tracekit.modules.machine import defaults
 from tracekit.schema import KINDS
-from tracekit.trace import KIND_ORDER
+from tracekit.stream import KIND_ORDER
 
 #: Families whose rows go through the machine; all others have plain hooks.
 CORE = ("paging", "sharing", "balloon", "remap")

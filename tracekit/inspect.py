@@ -7,7 +7,8 @@ import numpy as np
 import polars as pl
 
 from tracekit.schema import CAPABILITIES, EVENTS
-from tracekit.trace import NO_PAGE, Trace
+from tracekit.stream import NO_PAGE
+from tracekit.trace import Trace
 from tracekit.units import PAGE_BYTES
 
 #: Columns that the tables are made of.

@@ -97,6 +97,10 @@ class Module:
         self.site = site
         return NoState(np.zeros(1, np.int64))
 
+    def further_states(self) -> Mapping[str, Any]:
+        """States that the driver's own code takes besides the module's, by name. Called after ``setup``."""
+        return {}
+
     def start(self, kernels: ModuleType, states: Mapping[str, Any]) -> None:
         """Receive the variant's compiled kernels and all states by name, after every setup and before any row."""
 

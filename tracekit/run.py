@@ -17,7 +17,8 @@ from tracekit.kernel import is_cold
 from tracekit.module import Module, Out, Site, pages_of
 from tracekit.scenario import Variant
 from tracekit.schema import CAPABILITIES, RESULTS, VM, Table
-from tracekit.trace import DTYPES, Chunk, Trace
+from tracekit.stream import DTYPES, Chunk
+from tracekit.trace import Trace
 from tracekit.units import PAGE_BYTES, format_pages
 
 #: Memory of a host sized from a trace that has accesses: this part of what its VMs believe to have.
@@ -59,10 +60,7 @@ class Run:
             self._states[f"{stage}_host"] = shown
             site = Site(trace, shown, self.variant.replay.seed, stage, self._frames, self._usable, trace.first_t, self.modules, options)
             self._states[stage] = module.setup(site)
-        for extra, owner in (("guest", "balloon"), ("zones", "remap")):
-            if owner in self.modules:
-                name = {"guest": "guest_state", "zones": "zones"}[extra]
-                self._states[extra] = getattr(self.modules[owner], name)
+            self._states |= module.further_states()
 
     def start(self) -> None:
         """Compile, or load from the cache, everything that the replay will call; then set the clocks."""

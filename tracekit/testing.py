@@ -11,11 +11,12 @@ import polars as pl
 
 from tracekit import engine, registry
 from tracekit.host import Host
+from tracekit.metadata import Metadata, VmInfo
 from tracekit.module import Module, parse_param
 from tracekit.modules.machine import defaults
 from tracekit.modules.reclamation.replacement import Replacement
 from tracekit.results import Results
-from tracekit.tracefile import Metadata, TraceWriter, VmInfo
+from tracekit.tracewriter import TraceWriter
 
 #: Two small VMs: size in pages.
 _VMS = {"one": 60, "two": 40}

@@ -1,10 +1,8 @@
-"""One trace file: what its metadata says, its rows as checked NumPy columns, and how to write one."""
+"""Reading one trace file: what it says and has, and its rows as checked NumPy columns."""
 
-import json
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from tracekit import __version__
 from tracekit.errors import TraceError
-from tracekit.schema import KINDS, METADATA_KEY, SCHEMA_VERSION, ZERO_DIGEST, Column, Table
-from tracekit.units import PAGE_BYTES
+from tracekit.metadata import Metadata, VmInfo
+from tracekit.schema import KINDS, METADATA_KEY, Column
 
 #: Rows that a reader holds at a time.
 BATCH_ROWS = 1 << 18
-MAX_PPN = 1 << 31
 
 ARROW: dict[str, pa.DataType] = {
     "int64": pa.int64(),
@@ -32,87 +28,6 @@ ARROW: dict[str, pa.DataType] = {
     "string": pa.string(),
     "dictionary": pa.dictionary(pa.int32(), pa.string()),
 }
-
-
-@dataclass(frozen=True)
-class VmInfo:
-    """A VM as a trace file describes it: ``pages`` is its size in 4 KiB pages."""
-
-    name: str
-    pages: int
-    os: str = ""
-    domain: str = ""
-
-
-@dataclass(frozen=True)
-class Metadata:
-    """What a trace file says about itself, kept as JSON under the Parquet key ``tracekit``."""
-
-    kind: str
-    capture: str
-    vms: tuple[VmInfo, ...]
-    capabilities: tuple[str, ...]
-    synthetic: bool = False
-    bucket_ns: int = 0
-    zero_digest: int = ZERO_DIGEST
-    digest: str = "xxh3-64"
-    keyed: bool = False
-    devices: tuple[str, ...] = ()
-    provenance: dict[str, Any] = field(default_factory=dict)
-
-    def to_json(self) -> bytes:
-        known = asdict(self) | {"schema_version": SCHEMA_VERSION, "page_bytes": PAGE_BYTES}
-        return json.dumps(known, sort_keys=True).encode()
-
-    @classmethod
-    def from_json(cls, raw: bytes, path: Path) -> "Metadata":
-        try:
-            known = json.loads(raw)
-            version, page_bytes = known.pop("schema_version"), known.pop("page_bytes")
-            known["vms"] = tuple(VmInfo(**vm) for vm in known["vms"])
-            known["capabilities"] = tuple(known["capabilities"])
-            known["devices"] = tuple(known.get("devices", ()))
-            metadata = cls(**known)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise TraceError(f"{path}: its tracekit metadata cannot be read ({error}); write the file again") from None
-        if version != SCHEMA_VERSION:
-            raise TraceError(f"{path}: written for schema version {version}, this tracekit reads {SCHEMA_VERSION}; upgrade one of them")
-        if page_bytes != PAGE_BYTES:
-            raise TraceError(f"{path}: pages of {page_bytes} bytes, only {PAGE_BYTES} are supported")
-        metadata.validate(path)
-        return metadata
-
-    def validate(self, path: Path) -> None:
-        """Raise TraceError unless the types and the VM table make sense."""
-        for name, wanted in _METADATA_TYPES.items():
-            value = getattr(self, name)
-            fits = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
-            if wanted is tuple and name != "vms":
-                fits = fits and all(isinstance(item, str) for item in tuple(value))
-            if not fits:
-                raise TraceError(f"{path}: its metadata has {name} {value!r:.60}, expected {_TYPE_NAMES[wanted]}; write the file again")
-        if self.kind not in KINDS:
-            raise TraceError(f"{path}: unknown kind {self.kind!r}; expected one of {', '.join(KINDS)}")
-        if not 0 <= self.zero_digest < 1 << 64:
-            raise TraceError(f"{path}: the zero page's digest {self.zero_digest} is not of 64 bits; write the file again")
-        for vm in self.vms:
-            if not isinstance(vm.name, str) or not vm.name or vm.name == "*":
-                raise TraceError(f"{path}: {vm.name!r} cannot be the name of a VM; give it a name other than *")
-            if not isinstance(vm.os, str) or not isinstance(vm.domain, str):
-                raise TraceError(f"{path}: VM {vm.name!r} has an os or domain that is no text; write the file again")
-            if not isinstance(vm.pages, int) or isinstance(vm.pages, bool) or not 0 < vm.pages <= MAX_PPN:
-                raise TraceError(f"{path}: VM {vm.name!r} has an impossible size of {vm.pages!r} pages; expected 1 to {MAX_PPN}")
-        names = [vm.name for vm in self.vms]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise TraceError(f"{path}: two VMs are named {twice[0]!r}; names must be unique within a capture")
-
-
-_METADATA_TYPES: dict[str, type] = {
-    "kind": str, "capture": str, "vms": tuple, "capabilities": tuple, "synthetic": bool, "bucket_ns": int, "zero_digest": int,
-    "digest": str, "keyed": bool, "devices": tuple, "provenance": dict,
-}  # fmt: skip
-_TYPE_NAMES = {str: "a text", int: "a whole number", bool: "true or false", tuple: "a list of texts", dict: "an object"}
 
 
 class TraceFile:
@@ -199,8 +114,11 @@ class TraceFile:
                 seen.setdefault(value)
         return tuple(seen)
 
-    def measure_vms(self) -> tuple[VmInfo, ...]:
-        """VM table of a file without metadata: each VM's size is its largest PPN + 1."""
+    @cached_property
+    def vms(self) -> tuple[VmInfo, ...]:
+        """The VMs: as the metadata says, else each that appears, its size the largest PPN + 1."""
+        if self.metadata:
+            return self.metadata.vms
         sizes: dict[str, int] = {}
         wanted = ["vm", "ppn"] if "ppn" in self.columns else ["vm"]
         for batch in self._arrow_batches(wanted):
@@ -299,97 +217,3 @@ def _to_numpy(array: pa.Array, column: Column, path: Path) -> Any:
         array = _cast(array, ARROW[column.type], path, column.name)
         return array.fill_null(pa.scalar(0xFFFFFFFF, ARROW[column.type])).to_numpy(zero_copy_only=False)
     return _cast(array, ARROW[column.type], path, column.name).to_numpy(zero_copy_only=False)
-
-
-# ---------------------------------------------------------------------------------------------------- writing
-
-
-def arrow_schema(table: Table, names: Sequence[str], metadata: dict[bytes, bytes] | None = None) -> pa.Schema:
-    """Arrow schema of the named columns, each field carrying its unit and prose."""
-    fields = []
-    for column in table.columns:
-        if column.name in names:
-            about = {"unit": column.unit, "doc": column.prose}
-            fields.append(pa.field(column.name, ARROW[column.type], nullable=column.nullable, metadata=about))
-    return pa.schema(fields, metadata=metadata)
-
-
-class TraceWriter:
-    """Write one trace file, in order, batch by batch; it appears under its name only once complete.
-
-    ``profile`` is ``archive`` (small: zstd, deltas) or ``replay`` (fast to decode: plain, lz4). Use as a context
-    manager: leaving it by an exception leaves no file.
-    """
-
-    def __init__(self, path: str | os.PathLike[str], metadata: Metadata, columns: Sequence[str], profile: str = "archive"):
-        self.path = Path(path)
-        metadata.validate(self.path)
-        self._table = KINDS[metadata.kind]
-        self.schema = arrow_schema(self._table, columns, {METADATA_KEY: metadata.to_json()})
-        self.rows = 0
-        self._last = (-(1 << 63), -1)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
-        os.close(handle)
-        self._temporary = Path(temporary)
-        texts = [column.name for column in self._table.columns if column.type == "dictionary" and column.name in columns]
-        # Split bytes suit page numbers in any order (deltas only those that ascend) and decode three times as fast.
-        small_by = {"t": "DELTA_BINARY_PACKED", "seq": "DELTA_BINARY_PACKED", "ppn": "BYTE_STREAM_SPLIT"}
-        encodings = {name: encoding for name, encoding in small_by.items() if name in columns}
-        small = profile == "archive"
-        self._writer = pq.ParquetWriter(
-            self._temporary,
-            self.schema,
-            compression="zstd" if small else "lz4",
-            compression_level=12 if small else None,
-            use_dictionary=texts,  # pyright: ignore[reportArgumentType]
-            column_encoding=encodings if small else None,
-        )
-
-    def write(self, columns: dict[str, Any]) -> None:
-        """Append rows given as arrays by column name; a dictionary column may be ``(indices, names)``."""
-        arrays = [self._array(columns[name], name) for name in self.schema.names]
-        batch = pa.table(arrays, schema=self.schema)
-        if batch.num_rows:
-            self._check_order(np.asarray(batch["t"]), np.asarray(batch["seq"]))
-            self._writer.write_table(batch, row_group_size=1 << 20)
-            self.rows += batch.num_rows
-
-    def _array(self, values: Any, name: str) -> pa.Array:
-        wanted = self.schema.field(name).type
-        if isinstance(values, tuple):
-            indices, names = values
-            return pa.DictionaryArray.from_arrays(pa.array(np.asarray(indices, np.int32)), pa.array(list(names), pa.string()))
-        array = values if isinstance(values, (pa.Array, pa.ChunkedArray)) else pa.array(values)
-        if isinstance(array, pa.ChunkedArray):
-            array = array.combine_chunks()
-        return array if array.type == wanted else array.cast(wanted)
-
-    def _check_order(self, t: np.ndarray, seq: np.ndarray) -> None:
-        first = (int(t[0]), int(seq[0]))
-        ordered = (t[1:] > t[:-1]) | ((t[1:] == t[:-1]) & (seq[1:] > seq[:-1]))
-        if first <= self._last or not bool(ordered.all()):
-            raise TraceError(f"{self.path}: rows must be written in increasing (t, seq)")
-        self._last = (int(t[-1]), int(seq[-1]))
-
-    def __enter__(self) -> "TraceWriter":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._writer.close()
-        if kind is None:
-            os.chmod(self._temporary, 0o666 & ~_umask())
-            os.replace(self._temporary, self.path)
-        else:
-            self._temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def provenance(parameters: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """The provenance record of a written file: which software made it, from what, with which parameters."""
-    return {"software": f"tracekit {__version__}", "parameters": parameters, **more}

@@ -14,9 +14,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import xxhash
 
+from tracekit.metadata import Metadata, VmInfo, infer_capabilities, provenance
 from tracekit.schema import KINDS
-from tracekit.trace import infer_capabilities
-from tracekit.tracefile import Metadata, TraceFile, TraceWriter, VmInfo, provenance
+from tracekit.tracefile import TraceFile
+from tracekit.tracewriter import TraceWriter
 
 HERE = Path(__file__).parent
 ROW_GROUP = 1 << 20

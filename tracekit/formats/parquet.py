@@ -15,9 +15,10 @@ import xxhash
 from tracekit.errors import TraceError
 from tracekit.formats.clock import Clock
 from tracekit.formats.mapping import Source, resolve
+from tracekit.metadata import MAX_PPN, Metadata, VmInfo, infer_capabilities, provenance
 from tracekit.schema import KINDS, Column
-from tracekit.trace import infer_capabilities
-from tracekit.tracefile import ARROW, MAX_PPN, Metadata, TraceWriter, VmInfo, provenance
+from tracekit.tracefile import ARROW
+from tracekit.tracewriter import TraceWriter
 
 BATCH_ROWS = 1 << 20
 

@@ -60,9 +60,9 @@ def synthesize(
     otherwise. Parameters are Python values or texts as on a command line. Raises ScenarioError on an unknown recipe or
     parameter and on impossible values; nothing is left behind then.
     """
+    from tracekit.metadata import provenance
     from tracekit.synth.capture import open_capture, write_truth
     from tracekit.synth.params import plain, resolve
-    from tracekit.tracefile import provenance
 
     recipe, capture = find(name).load(), _capture_name(name if name_of_capture is None else name_of_capture)
     if not isinstance(seed, int) or isinstance(seed, bool):

@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 from tracekit.errors import ScenarioError
+from tracekit.metadata import Metadata, VmInfo
 from tracekit.schema import EVENTS
-from tracekit.tracefile import Metadata, TraceWriter, VmInfo
+from tracekit.tracewriter import TraceWriter
 
 #: Rows gathered before they are written as a row group.
 BLOCK_ROWS = 1 << 20

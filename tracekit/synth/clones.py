@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from tracekit.metadata import VmInfo
 from tracekit.schema import ZERO_DIGEST
 from tracekit.synth.capture import Capture, Plan
 from tracekit.synth.clones_model import Mix, savings, solve
 from tracekit.synth.draws import Draws, mix
 from tracekit.synth.params import count, flag, memory_size, refuse, share, timespan, whole_multiple
-from tracekit.tracefile import VmInfo
 from tracekit.units import PAGE_BYTES
 
 NAME = "clones"

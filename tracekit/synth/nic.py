@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from tracekit.metadata import VmInfo
 from tracekit.synth.capture import Capture, Plan
 from tracekit.synth.draws import Draws, parts, times
 from tracekit.synth.params import count, fits_in_time, flag, memory_size, refuse, share
-from tracekit.tracefile import VmInfo
 from tracekit.units import PAGE_BYTES
 
 NAME = "nic"

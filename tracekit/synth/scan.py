@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from tracekit.metadata import VmInfo
 from tracekit.synth.capture import Capture, Plan
 from tracekit.synth.draws import Draws, parts, times
 from tracekit.synth.params import count, fits_in_time, refuse, share
-from tracekit.tracefile import VmInfo
 
 NAME = "scan"
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from tracekit.metadata import VmInfo
 from tracekit.synth.active import ActivePages
 from tracekit.synth.capture import Capture, Plan
 from tracekit.synth.draws import Draws
 from tracekit.synth.params import memory_size, refuse, share, timespan, whole_multiple
-from tracekit.tracefile import VmInfo
 from tracekit.units import PAGE_BYTES
 
 NAME = "tax"

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from tracekit.metadata import VmInfo
 from tracekit.synth.capture import Capture, Plan
 from tracekit.synth.draws import Draws, parts, times
 from tracekit.synth.params import count, fits_in_time, number, refuse, share
 from tracekit.synth.zipf_table import cumulative_weights
-from tracekit.tracefile import VmInfo
 
 NAME = "zipf"
 

@@ -50,10 +50,13 @@ class Balloon(Module):
         host = site.host
         self._cap = (host.vm.pages * self.params.cap).astype(np.int64)
         self.guest.site = site._replace(stage="balloon.guest")
-        self.guest_state = self.guest.state(
+        self._guest_state = self.guest.state(
             Pools(len(host.vm), len(host.frame), host.vm.pages.copy(), host.vm.first.copy(), host.vm.pages.copy())
         )
         return Balloons(host.vm.pages.copy(), np.zeros(len(host.vm), np.int64))
+
+    def further_states(self) -> Mapping[str, Any]:
+        return {"guest": self._guest_state}
 
     def start(self, kernels: ModuleType, states: Mapping[str, Any]) -> None:
         h, p, b, g = (states[name] for name in ("host", "paging", "balloon", "guest"))

@@ -3,6 +3,7 @@
 A policy answers whether a page is hot. Where pages lie, what bounces and what is copied is counted here.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -11,7 +12,7 @@ import numpy as np
 from tracekit.kernel import jit
 from tracekit.module import Module, NoState, Out, Site, Size, pages_of, param
 from tracekit.schema import COPIES
-from tracekit.trace import NO_PAGE
+from tracekit.stream import NO_PAGE
 from tracekit.units import PAGE_BYTES
 
 # Columns of Zones.tally, in the order of the table.
@@ -64,6 +65,9 @@ class Remap(Module):
             tally=np.zeros((vms, max(len(site.trace.devices), 1), len(_COUNTS)), np.int64),
         )
         return self.state(site)
+
+    def further_states(self) -> Mapping[str, Any]:
+        return {"zones": self.zones}
 
     def finish(self, now: int, out: Out) -> None:
         for i, vm in enumerate(self.site.trace.vms):
