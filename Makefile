@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 
 help:                ## say what there is to make
-	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /make \1	/p' Makefile | expand -t 16
 
 setup: .venv/ready   ## make .venv and install tracekit with its pinned dependencies
 
@@ -10,7 +10,10 @@ replay: .venv/ready  ## replay the committed traces; results go to results/
 	$(BIN)/tracekit replay traces/*.parquet -o results
 
 test: .venv/ready    ## run the tests
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 -m 'not slow'
+
+test-slow: .venv/ready ## run the tests that take minutes
+	$(BIN)/pytest -m slow
 
 lint: .venv/ready    ## style, types and layers
 	$(BIN)/ruff check .
@@ -31,4 +34,4 @@ clean:               ## remove everything that was made
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-.PHONY: help setup replay test lint bench clean
+.PHONY: help setup replay test test-slow lint bench clean

@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 a check found a problem, 2 usage, 3 bad trace or scenario, 130 interrupted.
 """
 
+import io
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -214,7 +215,8 @@ def _console() -> Any:
 def main() -> None:
     """Run the command line; what the user did wrong is one sentence on stderr."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except TracekitError as error:

@@ -207,7 +207,7 @@ def _size_host(trace: Trace, variant: Variant, modules: Mapping[str, Module]) ->
             f"{format_pages(overhead)}; give the host more --memory or lower tax.overhead"
         )
     if paging is None or paging.name == "unbounded":
-        return trace.pages, memory - overhead if memory else 2 * trace.pages
+        return trace.pages, memory - overhead if memory else 2 * (trace.pages + overhead)
     usable = paging.params.frames or (memory - overhead if memory else int(trace.pages * OVERCOMMIT))
     if usable < 1:
         raise ScenarioError(f"{trace.name}: {variant.host.memory} bytes of memory are less than one page; give the host more --memory")

@@ -274,7 +274,7 @@ ALLOCATION = Table(
         _pages("swapped", "guest pages paged out by the host"),
         _pages("active", "estimate of the pages in use, as of this moment"),
         Column("price", "float64", "share/page", "shares per page, idle pages taxed: ρ = S / (P (f + k (1 − f)))"),
-        Column("state", "string", "", "the host's state: high, soft, hard or low"),
+        Column("state", "string", "", "the host's worst state since the row before: high, soft, hard or low"),
     ),
 )
 

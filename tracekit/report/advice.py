@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from tracekit.modules.sharing.sharing import vm_pace
 from tracekit.report.summary import last, vm_sizes
 from tracekit.results import Results
 from tracekit.units import PAGE_BYTES, format_duration
@@ -39,7 +40,7 @@ def savings(results: Results, trace: str, final: pl.DataFrame) -> Iterator[str]:
     if not possible or found > possible / 2 or not host["scanned"] or rate is None or total is None:
         return
     vms = final.filter((pl.col("vm") != "*") & (pl.col("variant") == host["variant"]))
-    pace = min(float(rate), float(total) / vms.height)
+    pace = vm_pace(float(rate), float(total), vms.height)
     largest = int(vms["pages"].max())  # pyright: ignore[reportArgumentType]
     # Three times P/r covers 95 % of the pages by a random scan: 1 − e⁻³.
     needed, spent = 3 * largest / pace, host["scanned"] / vms.height / pace
@@ -49,10 +50,10 @@ def savings(results: Results, trace: str, final: pl.DataFrame) -> Iterator[str]:
         return
     until = f"{math.ceil(needed / 3600)}h" if needed > 1800 else f"{math.ceil(needed / 60)}min"
     faster = math.ceil(3 * largest / max(spent, 1))
-    yield (
-        f"{said}: {pace:.0f} pages/s a VM need about {format_duration(needed * 1e9)} to scan 95 %: --until {until}, "
-        f"or --set sharing.rate={faster} --set sharing.total={faster * vms.height}"
-    )
+    settings = f"--set sharing.rate={faster}"
+    if float(total) or vms.height > 4:  # without a total, four VMs are scanned at the full rate
+        settings += f" --set sharing.total={faster * vms.height}"
+    yield f"{said}: {pace:.0f} pages/s a VM need about {format_duration(needed * 1e9)} to scan 95 %: --until {until}, or {settings}"
 
 
 def sampling(results: Results, trace: str, variant: str) -> Iterator[str]:

@@ -19,7 +19,7 @@ LABEL = 10
 #: Longest table of a sweep; one line a variant and VM may be more.
 MANY_ROWS = 40
 #: The VM of a line that sums up all of them.
-ALL = "all VMs"
+ALL = "all"
 
 
 def show(results: Results, console: Console, kept_in: str | None = None) -> None:

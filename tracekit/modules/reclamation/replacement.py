@@ -110,6 +110,9 @@ class Unbounded(Replacement):
     def state(self, pools: Pools) -> NoPages:
         return NoPages(np.zeros(1, np.int64))
 
+    def clocks(self) -> Mapping[str, int]:
+        return {}  # not even where targets ask for it: it has no victim to name
+
 
 class Links(NamedTuple):
     """Doubly linked lists of pages, one a pool: ``after`` leads from the newest to the oldest."""

@@ -76,6 +76,7 @@ class Allocation(Module):
         self._began = np.full((len(names), 2), site.origin, np.int64)  # of the running period: wall and own time
         self._began[:, 1] = 0
         self._n = [0] * len(names)
+        self._worst = 0  # state since the last report
         for vm in self._vms:
             self._begin(vm)
         self._retarget()
@@ -115,6 +116,7 @@ class Allocation(Module):
         free = 100.0 * (int(host.free[0]) + self.site.usable - self.site.frames) / self._memory
         before = int(host.state[0])
         host.state[0] = next_state(before, free, (p.high, p.soft, p.hard, p.low), p.margin)
+        self._worst = max(self._worst, int(host.state[0]))
         if anew or host.state[0] != before:
             self._retarget()
 
@@ -163,7 +165,8 @@ class Allocation(Module):
         price = self.price(host.shares, np.maximum(host.vm.resident, 1).astype(float), host.active.astype(float))
         for vm in self._vms:
             held = {name: int(_held(host, name)[vm]) for name in ALLOCATION.names[4:-2]}
-            out.row("allocation", now, self.site.trace.vms[vm].name, **held, price=float(price[vm]), state=STATES[host.state[0]])
+            out.row("allocation", now, self.site.trace.vms[vm].name, **held, price=float(price[vm]), state=STATES[self._worst])
+        self._worst = int(host.state[0])
 
 
 def _held(host: Host, name: str) -> np.ndarray:
