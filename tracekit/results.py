@@ -29,6 +29,7 @@ class Results:
 
     def __init__(self) -> None:
         self._frames: dict[str, list[pl.LazyFrame]] = {}
+        self._variants: set[str] = set()  # whose parameters are in table variants
 
     @property
     def names(self) -> list[str]:
@@ -57,18 +58,21 @@ class Results:
 
     def add(self, tables: Rows) -> None:
         """Add the tables of one replay."""
+        variant = tables["runs"][1][0]["variant"]
         for name, (table, rows) in tables.items():
-            frame = to_frame(table, rows)
-            if name == "variants" and name in self._frames:
-                known = self.table(name).select("variant").unique().collect().to_series()
-                frame = frame.filter(~pl.col("variant").is_in(known.implode()))
-            self._frames.setdefault(name, []).append(frame.lazy())
+            self._add(name, variant, to_frame(table, rows).lazy())
 
     def add_cell(self, folder: Path | str, trace: str, variant: str) -> None:
         """Add the tables of a replay that was kept in a directory."""
-        cell = _cell(folder, trace, variant)
-        for path in sorted(cell.glob("*.parquet")):
-            self._frames.setdefault(path.stem, []).append(pl.scan_parquet(path))
+        for path in sorted(_cell(folder, trace, variant).glob("*.parquet")):
+            self._add(path.stem, variant, pl.scan_parquet(path))
+
+    def _add(self, name: str, variant: str, frame: pl.LazyFrame) -> None:
+        if name == "variants":
+            if variant in self._variants:
+                return
+            self._variants.add(variant)
+        self._frames.setdefault(name, []).append(frame)
 
 
 def open_results(folder: Path | str) -> Results:
@@ -77,13 +81,9 @@ def open_results(folder: Path | str) -> Results:
     cells = sorted(path.parent for path in Path(folder).glob("*/runs.parquet"))
     if not cells:
         raise TracekitError(f"{folder}: holds no results; make some with: tracekit replay TRACES -o {folder}")
-    seen: set[str] = set()
     for cell in cells:
-        variant = cell.name.rpartition(".")[2]
-        for path in sorted(cell.glob("*.parquet")):
-            if path.stem != "variants" or variant not in seen:
-                results._frames.setdefault(path.stem, []).append(pl.scan_parquet(path))
-        seen.add(variant)
+        trace, _, variant = cell.name.rpartition(".")
+        results.add_cell(folder, trace, variant)
     return results
 
 
@@ -102,24 +102,44 @@ def cell_done(folder: Path | str, trace: Any, variant: Any) -> bool:
         return False
 
 
+def check_folder(folder: Path | str) -> None:
+    """Raise TracekitError unless results can be kept in a directory, before the work is done for nothing."""
+    folder = Path(folder).absolute()
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        said = "may not be written" if there.is_dir() else "is a file"
+        raise TracekitError(f"{folder}: results cannot be kept there ({there} {said}); choose another directory with -o")
+
+
 def write_cell(folder: Path | str, trace: str, variant: str, tables: Rows) -> None:
     """Keep the tables of one replay in a directory, all at once."""
     folder = Path(folder)
+    temporary = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
-    except OSError as error:
-        raise TracekitError(f"{folder}: results cannot be kept there ({error.strerror}); choose another directory with -o") from None
-    try:
         for name, (table, rows) in tables.items():
             to_frame(table, rows).write_parquet(temporary / f"{name}.parquet")
-        cell = _cell(folder, trace, variant)
-        if cell.exists():  # of other trace files under the same name
-            shutil.rmtree(cell)
-        os.replace(temporary, cell)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+        _put(temporary, _cell(folder, trace, variant))
+    except OSError as error:
+        raise TracekitError(
+            f"{folder}: results cannot be kept there ({error.strerror or error}); choose another directory with -o"
+        ) from None
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _put(temporary: Path, cell: Path) -> None:
+    """Rename a folder to a cell, in place of an older one: of other trace files, or of another process at this moment."""
+    for last in (False, False, False, True):
+        try:
+            os.replace(temporary, cell)
+            return
+        except OSError:
+            if last or not cell.exists():
+                raise
+            shutil.rmtree(cell, ignore_errors=True)
 
 
 def _cell(folder: Path | str, trace: str, variant: str) -> Path:

@@ -1,6 +1,7 @@
 """One variant on one trace: its host, its modules, its compiled driver, and its two clocks."""
 
 import heapq
+import os
 import platform
 import resource
 from collections.abc import Mapping, Sequence
@@ -19,10 +20,14 @@ from tracekit.scenario import Variant
 from tracekit.schema import CAPABILITIES, RESULTS, VM, Table
 from tracekit.stream import DTYPES, Chunk
 from tracekit.trace import Trace
-from tracekit.units import PAGE_BYTES, format_pages
+from tracekit.units import PAGE_BYTES, format_bytes, format_duration, format_pages
 
 #: Memory of a host sized from a trace that has accesses: this part of what its VMs believe to have.
 OVERCOMMIT = 0.75
+#: More ticks of one control clock than this are taken for a mistake: they would take hours.
+_MOST_TICKS = 30_000_000
+#: Bytes that a replay holds by guest page and by frame, with every stage present.
+_PAGE_COST, _FRAME_COST = 64, 36
 
 
 class Run:
@@ -49,6 +54,7 @@ class Run:
     def _setup(self) -> None:
         trace, options = self.trace, self.variant.vm_options(self.trace.vms)
         self._frames, self._usable = _size_host(trace, self.variant, self.modules)
+        _check_memory(trace, self._frames)
         self._host = make_host(trace.vms, self._frames, hashed="sharing" in self.modules)
         self._host.pools[0] = len(trace.vms) if "tax" in self.modules else 1
         unbounded = getattr(self.modules.get("paging"), "name", "") == "unbounded"
@@ -68,10 +74,24 @@ class Run:
             module.start(self._driver.kernels, self._states)
         self.advance(np.empty((0, 3), np.int64), [_empty(name) for _, name in self._driver.columns])
         self._ticks: list[tuple[int, int, int, str]] = []
-        for order, module in enumerate(self.modules.values()):
+        for order, (stage, module) in enumerate(self.modules.items()):
             for name, period in module.clocks().items():
-                self._push(order, period, name, self.trace.first_t)
-        self._push(len(self.modules), self.variant.replay.report, "report", self.trace.first_t)
+                self._set_clock(order, period, name, stage)
+        self._set_clock(len(self.modules), self._report_period(), "report", "replay")
+
+    def _report_period(self) -> int:
+        """As the scenario says; else 5 s, or in a long replay whole multiples of that, so that rows of reports stay few."""
+        every = 5 * 10**9
+        return self.variant.replay.report or every * max(1, -(-(self.end - self.trace.first_t) // (2000 * every)))
+
+    def _set_clock(self, order: int, period: int, name: str, stage: str) -> None:
+        span = self.end - self.trace.first_t
+        if span // period > _MOST_TICKS:
+            raise ScenarioError(
+                f"{self.trace.name}: its rows span {format_duration(span)}, too long for {stage}'s clock {name!r} of {format_duration(period)}; "
+                "are its times in ns? If so, make that period longer, or replay a part with --until"
+            )
+        self._push(order, period, name, self.trace.first_t)
 
     def feed(self, chunk: Chunk) -> None:
         """Replay a chunk's rows, and the control clocks that fall before its last row."""
@@ -212,6 +232,17 @@ def _size_host(trace: Trace, variant: Variant, modules: Mapping[str, Module]) ->
     if usable < 1:
         raise ScenarioError(f"{trace.name}: {variant.host.memory} bytes of memory are less than one page; give the host more --memory")
     return min(usable, trace.pages), usable
+
+
+def _check_memory(trace: Trace, frames: int) -> None:
+    """Refuse what this machine cannot hold, before the operating system does."""
+    needed = trace.pages * _PAGE_COST + frames * _FRAME_COST
+    present = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > present:
+        raise TraceError(
+            f"{trace.name}: replaying VMs of {format_pages(trace.pages)} takes about {format_bytes(needed)} of memory, this machine has "
+            f"{format_bytes(present)}; are the VMs' sizes right?"
+        )
 
 
 def _empty(column: str) -> np.ndarray:

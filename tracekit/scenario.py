@@ -56,7 +56,9 @@ class ReplayParams:
     """The replay."""
 
     seed: int = param(0, "seed of every random choice", low=0, high=(1 << 62) - 1)
-    report: Duration = param(Duration(5 * 10**9), "trace time between rows that show how things stand", "ns", low=10**6)
+    report: Duration = param(
+        Duration(0), "trace time between rows that show how things stand; 0: 5 s, more where that would be over 2000 of them", "ns", low=0
+    )
     until: Duration = param(Duration(0), "trace time at which the replay ends, from the first row; 0: with the last row", "ns", low=0)
 
 
@@ -128,7 +130,10 @@ def show(value: Any) -> str:
     """A parameter's value as ``--set`` would take it."""
     if isinstance(value, Duration):
         return f"{value}ns"
-    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def load_scenario(path: Path | str) -> dict[str, Any]:

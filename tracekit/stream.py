@@ -39,6 +39,8 @@ class Chunk:
 
     def before(self, t: int) -> int:
         """How many rows of the chunk lie before time ``t``."""
+        if t > self.last_t:
+            return self.rows
         return sum(int(np.searchsorted(columns["t"], t)) for columns in self.columns.values())
 
     def runs_between(self, first: int, end: int) -> np.ndarray:

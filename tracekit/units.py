@@ -74,6 +74,10 @@ def format_pages(pages: float) -> str:
 
 def format_duration(ns: float) -> str:
     """A span for a person: ``1 h 05 min``, ``9 min 15 s``, ``64.3 s``, ``120 ms``."""
+    if ns >= 365 * 86400e9:
+        return f"{ns / (365 * 86400e9):.1f} years"
+    if ns >= 100 * 3600e9:
+        return f"{ns / 86400e9:.1f} days"
     if ns >= 3600e9:
         hours, rest = divmod(round(ns / 60e9), 60)
         return f"{hours} h {rest:02d} min"
