@@ -73,7 +73,7 @@ def _libcachesim(policy: str, records: Path, frames: int, rows: int) -> int:
 def _kernel(file: str, settings: list[str]) -> float:
     """Seconds that the driver alone takes for all rows, decoded beforehand."""
     trace = open_trace(file)
-    run = Run(trace, variants(apply_settings(load_preset("paging"), settings))[0], auditing=False)
+    run = Run(trace, variants(apply_settings(load_preset("paging"), settings))[0])
     run.start()
     chunks = list(trace.chunks({"access": [name for _, name in run.columns]}))
     prepared = [(chunk.runs, run.arrays(chunk)) for chunk in chunks]

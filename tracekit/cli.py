@@ -207,9 +207,9 @@ def _check_format(format: str, table: str | None) -> None:
 def _console() -> Any:
     from rich.console import Console
 
-    plain = {"highlight": False, "markup": False, "emoji": False}  # names in a trace may look like markup
-    console = Console(**plain)
-    return console if console.is_terminal else Console(**plain, width=100)
+    # Names in a trace may look like markup.
+    console = Console(highlight=False, markup=False, emoji=False)
+    return console if console.is_terminal else Console(highlight=False, markup=False, emoji=False, width=100)
 
 
 def main() -> None:

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from tracekit.errors import ScenarioError
-from tracekit.results import Results, cell_done, write_cell
-from tracekit.run import Run
+from tracekit.errors import ScenarioError, TraceError
+from tracekit.results import Results, cell_done, check_folder, write_cell
+from tracekit.run import Run, fit
 from tracekit.scenario import apply_settings, load_preset, load_scenario, variants
 from tracekit.trace import Trace, open_traces
 from tracekit.tracefile import BATCH_ROWS
@@ -49,9 +49,16 @@ def replay(
         raise ScenarioError(f"chunks of {chunk} rows cannot be; give at least 1")
     choices = variants(_tables(scenario, preset, settings, memory, until, seed))
     results = Results()
-    for trace in _open(traces, together):
-        kept = [variant for variant in choices if out and cell_done(out, trace, variant)]
-        runs = [Run(trace, variant, auditing) for variant in choices if variant not in kept]
+    if out:
+        check_folder(out)
+    plans = [(trace, *fit(trace, choices)) for trace in _open(traces, together)]
+    results.refused = [reason for _, _, reasons in plans for reason in reasons]
+    if not any(fitting for _, fitting, _ in plans):
+        raise TraceError(results.refused[0])
+    for trace, fitting, _ in plans:
+        kept = [variant for variant in fitting if out and cell_done(out, trace, variant)]
+        todo = [variant for variant in fitting if variant not in kept]
+        runs = [Run(trace, variant, auditing, len(todo)) for variant in todo]
         _replay_one(trace, runs, chunk, jobs, progress or (lambda *_: None))
         for run in runs:
             tables = run.tables()

@@ -1,5 +1,8 @@
 """The errors a user can cause. Each is one sentence: what, where, what was expected, what to do."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class TracekitError(Exception):
     """Something the user gave cannot be used; the command line prints it and exits with 3."""
@@ -11,3 +14,9 @@ class TraceError(TracekitError):
 
 class ScenarioError(TracekitError):
     """A scenario, parameter or module name is unknown, impossible or contradictory."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A guess at what was meant, to put into such a sentence; nothing if nothing is near."""
+    near = difflib.get_close_matches(name, list(known), 1)
+    return f" (did you mean {near[0]}?)" if near else ""

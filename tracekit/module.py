@@ -24,8 +24,6 @@ from tracekit.units import PAGE_BYTES, format_bytes, format_duration, parse_dura
 
 HOOKS = {kind: f"on_{kind}" for kind in KINDS}
 
-Rows = Mapping[str, list[Any]]
-
 
 class Size(int):
     """A parameter in bytes, written like ``512MiB``."""
@@ -155,7 +153,7 @@ def arguments(function: Callable[..., Any]) -> tuple[str, ...]:
 
 def parse_param(module: str, field: dataclasses.Field[Any], value: Any) -> Any:
     """A parameter's value from TOML or ``--set``; raises ScenarioError if it is of a wrong type or out of bounds."""
-    about, wanted = field.metadata, field.type
+    about, wanted = field.metadata, type_of(field)
     shown = f"{module}.{field.name}"
     try:
         parsed = _convert(value, wanted)
@@ -165,6 +163,12 @@ def parse_param(module: str, field: dataclasses.Field[Any], value: Any) -> Any:
     if (low is not None and parsed < low) or (high is not None and parsed > high) or (choices and parsed not in choices):
         raise ScenarioError(f"{shown} = {value!r} is out of bounds; expected {describe_param(field)}")
     return parsed
+
+
+def type_of(field: dataclasses.Field[Any]) -> Any:
+    """A parameter's type, also where its module postpones the evaluation of annotations."""
+    known = {cls.__name__: cls for cls in (Size, Duration, int, float, bool, str)}
+    return known.get(field.type, str) if isinstance(field.type, str) else field.type
 
 
 def _convert(value: Any, wanted: Any) -> Any:
@@ -200,7 +204,7 @@ def describe_param(field: dataclasses.Field[Any]) -> str:
     if about.get("choices"):
         return "one of " + ", ".join(about["choices"])
     names = {Size: "a size such as 512MiB", Duration: "a duration such as 30s", int: "a whole number", float: "a number"}
-    text = names.get(field.type, "true or false" if field.type is bool else "a text")  # pyright: ignore[reportArgumentType]
+    text = names.get(type_of(field), "true or false" if type_of(field) is bool else "a text")
     low, high = about.get("low"), about.get("high")
     if low is not None and high is not None:
         text += f" from {show_param(field, low)} to {show_param(field, high)}"
@@ -211,9 +215,9 @@ def describe_param(field: dataclasses.Field[Any]) -> str:
 
 def show_param(field: dataclasses.Field[Any], value: Any) -> str:
     """A parameter's value for a person."""
-    if field.type is Size:
+    if type_of(field) is Size:
         return format_bytes(value)
-    if field.type is Duration:
+    if type_of(field) is Duration:
         return format_duration(value)
     return f"{value:g}" if isinstance(value, float) else str(value)
 

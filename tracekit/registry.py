@@ -8,7 +8,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from tracekit.errors import ScenarioError
+from tracekit.errors import ScenarioError, nearest
 
 GROUP = "tracekit.modules"
 
@@ -48,9 +48,13 @@ def load(family: str, name: str) -> Any:
     if (family, name) in _registered:
         return _registered[family, name]
     if family not in families():
-        raise ScenarioError(f"unknown stage {family!r}; expected one of {', '.join(families()) or 'none: install tracekit'}")
+        raise ScenarioError(
+            f"unknown stage {family!r}{nearest(family, families())}; expected one of {', '.join(families()) or 'none: install tracekit'}"
+        )
     if name not in names(family):
-        raise ScenarioError(f"no module {name!r} for stage {family!r}; expected one of {', '.join(names(family))}")
+        raise ScenarioError(
+            f"no module {name!r} for stage {family!r}{nearest(name, names(family))}; expected one of {', '.join(names(family))}"
+        )
     point = available()[family][name]
     try:
         cls = point.load()

@@ -29,6 +29,8 @@ class Results:
 
     def __init__(self) -> None:
         self._frames: dict[str, list[pl.LazyFrame]] = {}
+        #: Why traces could not be replayed at all, or by one of the variants, where others could.
+        self.refused: list[str] = []
         self._variants: set[str] = set()  # whose parameters are in table variants
 
     @property

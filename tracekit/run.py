@@ -17,7 +17,7 @@ from tracekit.host import audit, make_host, snapshot, view
 from tracekit.kernel import is_cold
 from tracekit.module import Module, Out, Site, pages_of
 from tracekit.scenario import Variant
-from tracekit.schema import CAPABILITIES, RESULTS, VM, Table
+from tracekit.schema import CAPABILITIES, KINDS, RESULTS, VM, Table
 from tracekit.stream import DTYPES, Chunk
 from tracekit.trace import Trace
 from tracekit.units import PAGE_BYTES, format_bytes, format_duration, format_pages
@@ -30,10 +30,26 @@ _MOST_TICKS = 30_000_000
 _PAGE_COST, _FRAME_COST = 64, 36
 
 
+def fit(trace: Trace, variants: Sequence[Variant]) -> tuple[list[Variant], list[str]]:
+    """The variants that can be replayed on a trace, and why others cannot. Raises TracekitError if memory does not suffice."""
+    fitting, refused = [], []
+    for variant in variants:
+        try:
+            modules, _ = _fit(variant.make_modules(), trace)
+        except TraceError as error:
+            refused.append(str(error))
+            continue
+        variant.vm_options(trace.vms)
+        _size_host(trace, variant, modules)
+        fitting.append(variant)
+    return fitting, refused
+
+
 class Run:
     """One variant on one trace: ``start``, then ``feed`` chunk by chunk, then ``finish``; ``tables`` has what it found."""
 
-    def __init__(self, trace: Trace, variant: Variant, auditing: bool):
+    def __init__(self, trace: Trace, variant: Variant, auditing: bool = False, of: int = 1):
+        """``of`` is how many runs of this kind are held at a time; with ``auditing`` the books are proved after every chunk."""
         self.trace, self.variant, self._auditing = trace, variant, auditing
         self.elapsed = 0.0
         self._rows = 0
@@ -41,7 +57,7 @@ class Run:
         until = variant.replay.until
         self.end = trace.first_t + until if until else trace.last_t
         self._out = Out()
-        self._setup()
+        self._setup(of)
         self._driver = driver.build(self.modules, trace.kinds)
         self.columns = tuple((kind, name) for kind, name in self._driver.columns if name in DTYPES)
         self._derives = len(self.columns) < len(self._driver.columns)
@@ -51,10 +67,10 @@ class Run:
         """Whether the driver has to be compiled first."""
         return is_cold(self._driver.kernels)
 
-    def _setup(self) -> None:
+    def _setup(self, of: int) -> None:
         trace, options = self.trace, self.variant.vm_options(self.trace.vms)
         self._frames, self._usable = _size_host(trace, self.variant, self.modules)
-        _check_memory(trace, self._frames)
+        _check_memory(trace, self._frames, of)
         self._host = make_host(trace.vms, self._frames, hashed="sharing" in self.modules)
         self._host.pools[0] = len(trace.vms) if "tax" in self.modules else 1
         unbounded = getattr(self.modules.get("paging"), "name", "") == "unbounded"
@@ -87,9 +103,10 @@ class Run:
     def _set_clock(self, order: int, period: int, name: str, stage: str) -> None:
         span = self.end - self.trace.first_t
         if span // period > _MOST_TICKS:
+            clock = f"{stage}'s clock {name!r} of {format_duration(period)}"
             raise ScenarioError(
-                f"{self.trace.name}: its rows span {format_duration(span)}, too long for {stage}'s clock {name!r} of {format_duration(period)}; "
-                "are its times in ns? If so, make that period longer, or replay a part with --until"
+                f"{self.trace.name}: its rows span {format_duration(span)}, too long for {clock}; are its times in ns? "
+                "If so, make that period longer, or replay a part with --until"
             )
         self._push(order, period, name, self.trace.first_t)
 
@@ -200,7 +217,7 @@ def _fit(modules: Mapping[str, Module], trace: Trace) -> tuple[dict[str, Module]
     """The modules that the trace can support, with memory without end where nothing pages; and why others are left out."""
     fitting, left_out = {}, []
     for stage, module in modules.items():
-        missing = sorted(module.needs - trace.capabilities)
+        missing = sorted(module.needs - trace.capabilities, key=lambda name: (name not in KINDS, name))
         if missing:
             left_out.append(f"{stage}.{module.name}: needs {missing[0]} ({CAPABILITIES.get(missing[0], 'not in this capture')})")
         else:
@@ -221,27 +238,25 @@ def _size_host(trace: Trace, variant: Variant, modules: Mapping[str, Module]) ->
     paging, tax = modules.get("paging"), modules.get("tax")
     overhead = pages_of(tax.params.overhead) * len(trace.vms) if tax else 0
     memory = pages_of(variant.host.memory)
-    if memory and memory <= overhead:
+    if variant.host.memory and memory <= overhead:
         raise ScenarioError(
-            f"{trace.name}: {format_pages(memory)} of memory leave nothing beyond the overhead of {len(trace.vms)} VMs, "
-            f"{format_pages(overhead)}; give the host more --memory or lower tax.overhead"
+            f"{trace.name}: {format_bytes(variant.host.memory)} of memory leave nothing for guest pages beyond the overhead of "
+            f"{len(trace.vms)} VM(s), {format_pages(overhead)}; give the host more --memory{' or lower tax.overhead' if tax else ''}"
         )
     if paging is None or paging.name == "unbounded":
         return trace.pages, memory - overhead if memory else 2 * (trace.pages + overhead)
-    usable = paging.params.frames or (memory - overhead if memory else int(trace.pages * OVERCOMMIT))
-    if usable < 1:
-        raise ScenarioError(f"{trace.name}: {variant.host.memory} bytes of memory are less than one page; give the host more --memory")
+    usable = paging.params.frames or (memory - overhead if memory else max(1, int(trace.pages * OVERCOMMIT)))
     return min(usable, trace.pages), usable
 
 
-def _check_memory(trace: Trace, frames: int) -> None:
+def _check_memory(trace: Trace, frames: int, variants: int) -> None:
     """Refuse what this machine cannot hold, before the operating system does."""
-    needed = trace.pages * _PAGE_COST + frames * _FRAME_COST
+    needed = (trace.pages * _PAGE_COST + frames * _FRAME_COST) * variants
     present = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > present:
         raise TraceError(
-            f"{trace.name}: replaying VMs of {format_pages(trace.pages)} takes about {format_bytes(needed)} of memory, this machine has "
-            f"{format_bytes(present)}; are the VMs' sizes right?"
+            f"{trace.name}: replaying VMs of {format_pages(trace.pages)} through {variants} variant(s) takes about {format_bytes(needed)} of "
+            f"memory, this machine has {format_bytes(present)}; are the VMs' sizes right? If so, sweep fewer variants at a time"
         )
 
 

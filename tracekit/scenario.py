@@ -16,7 +16,6 @@ The id of a variant is a digest of its resolved parameters.
 """
 
 import dataclasses
-import difflib
 import itertools
 import json
 import math
@@ -32,7 +31,7 @@ import numpy as np
 import xxhash
 
 from tracekit import registry
-from tracekit.errors import ScenarioError
+from tracekit.errors import ScenarioError, nearest
 from tracekit.module import Duration, Module, Size, pages_of, param, parse_param
 from tracekit.trace import Vm
 
@@ -152,7 +151,7 @@ def load_scenario(path: Path | str) -> dict[str, Any]:
 def load_preset(name: str) -> dict[str, Any]:
     """The tables of a preset."""
     if name not in PRESETS:
-        raise ScenarioError(f"unknown preset {name!r}; expected one of {', '.join(PRESETS)}")
+        raise ScenarioError(f"unknown preset {name!r}{nearest(name, PRESETS)}; expected one of {', '.join(PRESETS)}")
     return tomllib.loads(files("tracekit.presets").joinpath(f"{name}.toml").read_text())
 
 
@@ -205,7 +204,7 @@ def _check_table(stage: str, table: Any) -> None:
         return
     if stage not in registry.families():
         known = [*_SECTIONS, "vm", *registry.families()]
-        raise ScenarioError(f"unknown table or stage {stage!r}{_nearest(stage, known)}; expected one of {', '.join(known)}")
+        raise ScenarioError(f"unknown table or stage {stage!r}{nearest(stage, known)}; expected one of {', '.join(known)}")
     if "module" not in table:
         raise ScenarioError(
             f"stage {stage!r} has no module here; add {stage}.module = one of {', '.join(registry.names(stage))}, "
@@ -226,7 +225,7 @@ def _check_names(axes: Sequence[tuple[str, str, list[Any]]]) -> None:
                     known |= {field.name for field in dataclasses.fields(registry.load(stage, str(module)).Params)}
         if name not in known:
             names = sorted(known)
-            raise ScenarioError(f"unknown parameter {stage}.{name}{_nearest(name, names)}; expected one of {', '.join(names)}")
+            raise ScenarioError(f"unknown parameter {stage}.{name}{nearest(name, names)}; expected one of {', '.join(names)}")
 
 
 def _resolve(chosen: Mapping[str, Mapping[str, Any]], vms: tuple[VmParams, ...]) -> Variant:
@@ -248,7 +247,7 @@ def _make(shown: str, cls: Any, values: Mapping[str, Any], lenient: bool = False
     fields = {field.name: field for field in dataclasses.fields(cls)}
     for name in values:
         if name not in fields and not lenient:
-            raise ScenarioError(f"unknown parameter {shown}.{name}{_nearest(name, list(fields))}; expected one of {', '.join(fields)}")
+            raise ScenarioError(f"unknown parameter {shown}.{name}{nearest(name, list(fields))}; expected one of {', '.join(fields)}")
     return cls(**{name: parse_param(shown, fields[name], value) for name, value in values.items() if name in fields})
 
 
@@ -261,8 +260,3 @@ def _vm_options(tables: Any) -> tuple[VmParams, ...]:
         if names.count(name) > 1:
             raise ScenarioError(f"two [[vm]] tables are named {name!r}; put their options into one")
     return options
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, 1)
-    return f" (did you mean {near[0]}?)" if near else ""

@@ -17,6 +17,11 @@ from tracekit.schema import CAPABILITIES, ZERO_DIGEST
 from tracekit.stream import DTYPES, KIND_ORDER, NO_PAGE, Chunk, Ids, Source, merge
 from tracekit.tracefile import BATCH_ROWS, TraceFile
 
+#: Times stay below this, so that sums of them fit 64 bits.
+MAX_T = 1 << 62
+#: The VM of a page is kept in 16 bits.
+MAX_VMS = 1 << 16
+
 
 @dataclass(frozen=True)
 class Vm:
@@ -48,7 +53,14 @@ class Trace:
         self.rows = {kind: sum(file.rows for file, _ in files if file.kind == kind) for kind in self.kinds}
         spans = [file.span() for file, _ in files]
         self.first_t, self.last_t = min(first for first, _ in spans), max(last for _, last in spans)
+        if self.first_t < -MAX_T or self.last_t >= MAX_T:
+            raise TraceError(
+                f"{name}: t goes from {self.first_t} to {self.last_t} ns, which is beyond {MAX_T} ns (146 years) from the beginning of the "
+                "capture; correct the times"
+            )
         self.digest = xxhash.xxh3_64_hexdigest("".join(sorted(file.digest for file, _ in files)).encode())
+        if len(self.vms) > MAX_VMS:
+            raise TraceError(f"{name}: {len(self.vms)} VMs are more than the {MAX_VMS} that one replay can hold; replay fewer")
         if self.pages >= NO_PAGE:
             raise TraceError(f"{name}: {self.pages} guest pages are more than the {NO_PAGE - 1} that one replay can hold; replay fewer VMs")
 

@@ -101,7 +101,8 @@ class TraceFile:
         first, last = None, None
         for batch in self.batches(["t"]):
             first, last = (int(batch["t"][0]) if first is None else first), int(batch["t"][-1])
-        assert first is not None and last is not None
+        if first is None or last is None:
+            raise TraceError(f"{self.path}: damaged (it says {self.rows} rows and holds none); copy or write the file again")
         return first, last
 
     def names_of(self, column: str) -> tuple[str, ...]:
@@ -133,6 +134,9 @@ class TraceFile:
             np.maximum.at(largest, index, pages)
             for i in np.unique(index):
                 sizes[names[i]] = max(sizes.get(names[i], 0), int(largest[i]))
+        for name in sizes:
+            if not name or name == "*":
+                raise TraceError(f"{self.path}: {name!r} cannot be the name of a VM; give it a name other than *")
         return tuple(VmInfo(name, max(pages, 1)) for name, pages in sizes.items())
 
     def batches(self, columns: Sequence[str], rows: int = BATCH_ROWS) -> Iterator[dict[str, Any]]:

@@ -235,7 +235,7 @@ class _Importer:
             return False
         for i, name in enumerate(names):
             mine = page[known & (code == i)]
-            self._sizes[name] = max(self._sizes[name], int(mine.max(initial=-1)) + 1)
+            self._sizes[name] = max(self._sizes[name], int(mine.max(initial=0)) + 1 if len(mine) else 0)
         return True
 
     def _page_ids(self, batch: pa.RecordBatch) -> pa.Array:

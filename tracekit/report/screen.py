@@ -28,6 +28,8 @@ def show(results: Results, console: Console, kept_in: str | None = None) -> None
     width = min(WIDTH, console.width)
     for trace in results.table("runs").select("trace").unique(maintain_order=True).collect().to_series():
         console.print(_screen(results, trace, labels, legend), width=width)
+    for reason in results.refused:
+        console.print(Text(f"not replayed  {reason}", style="dim"), width=width)
     console.print(_closing(kept_in), width=width)
 
 

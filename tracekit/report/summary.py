@@ -45,7 +45,9 @@ def swept(results: Results) -> pl.DataFrame:
         .collect()
         .pivot("key", index="variant", values="value")
     )
-    differing = [name for name in wide.columns if name == "variant" or wide[name].n_unique() > 1]
+    wide = wide.with_columns(pl.col("^.*\\.module$").fill_null("none"))
+    # A parameter that some variants lack belongs to a module that they lack: the module tells them apart.
+    differing = [name for name in wide.columns if name == "variant" or wide[name].drop_nulls().n_unique() > 1]
     return wide.select(differing)
 
 
