@@ -255,8 +255,8 @@ def _check_memory(trace: Trace, frames: int, variants: int) -> None:
     present = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > present:
         raise TraceError(
-            f"{trace.name}: replaying VMs of {format_pages(trace.pages)} through {variants} variant(s) takes about {format_bytes(needed)} of "
-            f"memory, this machine has {format_bytes(present)}; are the VMs' sizes right? If so, sweep fewer variants at a time"
+            f"{trace.name}: replaying VMs of {format_pages(trace.pages)} through {variants} variant(s) takes about {format_bytes(needed)}, "
+            f"this machine has {format_bytes(present)}; are the VMs' sizes right? If so, sweep fewer variants at a time"
         )
 
 
