@@ -195,3 +195,10 @@ def test_expected_collisions():
     assert 1 - math.exp(-collisions(64, 2**32)) == pytest.approx(0.393, abs=1e-3)
     drawn = [2**18 - len(np.unique(np.random.default_rng(seed).integers(0, 2**32, 2**18))) for seed in range(40)]
     assert np.mean(drawn) == pytest.approx(collisions(32, 2**18), abs=4 * math.sqrt(8 / 40))
+
+
+def test_the_last_report_shows_the_last_rows_even_where_a_report_is_due_at_their_time(tmp_path):
+    trace = write(tmp_path / "test.content.parquet", "content", 4, t=np.array([0, 0, 5, 5]) * 10**9, ppn=[0, 1, 0, 1], digest=[1, 2, 3, 3])
+    found = tracekit.replay(trace, preset="sharing", settings=["sharing.module=share-everything", "replay.report=5s"])
+    host = found.savings.filter(pl.col("vm") == "*").collect()
+    assert host.select("t", "shared", "possible_shared").rows() == [(5 * 10**9, 2, 2)]

@@ -140,7 +140,6 @@ class Out:
 
     def __init__(self) -> None:
         self.rows: dict[str, list[dict[str, Any]]] = {}
-        self.last_report: int | None = None
 
     def row(self, table: str, t: int, vm: str, **values: Any) -> None:
         self.rows.setdefault(table, []).append({"t": int(t), "vm": vm, **values})

@@ -151,10 +151,10 @@ class Run:
             _, _, period, name = heapq.heappop(self._ticks)
             due.append(name)
             self._push(order, period, name, now)
-        if order == len(self.modules):
-            self._report(now)
-        else:
+        if order < len(self.modules):
             list(self.modules.values())[order].control(now, due, self._out)
+        elif now < self.end:  # the last report comes after the last rows
+            self._report(now)
 
     def finish(self) -> None:
         """Let the control clocks run on to the end, and close the books."""
@@ -167,9 +167,6 @@ class Run:
             self._audit()
 
     def _report(self, now: int) -> None:
-        if self._out.last_report == now:
-            return
-        self._out.last_report = now
         for module in self.modules.values():
             module.report(now, self._out)
         host = self._host
