@@ -16,7 +16,7 @@ from run_cli import captured, run, start
 
 import tracekit
 
-COMMANDS = ("", "replay", "compare", "check", "inspect", "modules", "synth", "import", "import parquet")
+COMMANDS = ("", "replay", "compare", "check", "inspect", "modules", "mrc", "synth", "import", "import parquet")
 
 #: Columns that scripts may rely on.
 PROMISED = {

@@ -145,6 +145,41 @@ def inspect(
 
 
 @app.command()
+def mrc(
+    traces: Traces,
+    method: Annotated[str, typer.Option(help="exact, shards (samples pages) or aet (from reuse times).")] = "exact",
+    rate: Annotated[float | None, typer.Option(help="Share of the pages that shards samples. [default: 0.1, or 1 with --size]")] = None,
+    size: Annotated[int | None, typer.Option(metavar="N", help="Most pages that shards samples: the rate falls as it must.")] = None,
+    per_vm: Annotated[bool, typer.Option("--per-vm/--joint", help="A curve for each VM, or one for all in one memory.")] = False,
+    sizes: Annotated[str | None, typer.Option(metavar="N[,N…]", help="Memory sizes, in pages. [default: some 50 up to all in use]")] = None,
+    together: Annotated[bool, typer.Option("--together", help="Put the VMs of all captures on one host.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the hash that shards samples by.")] = 0,
+    format: Format = "table",
+) -> None:
+    """Draw miss-ratio curves: what share of the accesses misses in memories of all sizes, under LRU."""
+    if method not in ("exact", "shards", "aet"):
+        raise typer.BadParameter(f"{method!r} is none of exact, shards, aet", param_hint="--method")
+    _check_format(format, "mrc")
+    try:
+        wanted = sorted({int(item) for item in sizes.split(",")}) if sizes is not None else None
+    except ValueError:
+        raise typer.BadParameter(f"{sizes!r} is not a list of pages such as 1000,2000", param_hint="--sizes") from None
+    import polars as pl
+
+    from tracekit.mrc import curves
+    from tracekit.report import curves as plot
+    from tracekit.report import output
+    from tracekit.trace import open_traces
+
+    opened = open_traces(traces, together)
+    frame = pl.concat(curves(trace, method, per_vm=per_vm, sizes=wanted, rate=rate, size=size, seed=seed) for trace in opened)
+    if format == "table":
+        plot.show(frame, _console())
+    else:
+        output.write_frame(frame, format, _console())
+
+
+@app.command()
 def modules(
     name: Annotated[str | None, typer.Argument(help="Module such as paging.lru, or a stage.", show_default=False)] = None,
 ) -> None:

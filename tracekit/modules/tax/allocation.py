@@ -40,7 +40,9 @@ class Allocation(Module):
         )
         reallocate: Duration = param(Duration(15 * 10**9), "how often targets are computed anew", "ns", low=10**6)
         overhead: Size = param(Size(32 << 20), "machine memory that each VM costs beyond its pages", "byte", low=0)
-        high: float = param(6.0, "free memory that targets aim for; above it nothing is reclaimed", "%", low=0.0, high=100.0)
+        high: float = param(
+            6.0, "free part of the memory for guest pages that targets aim for; above it nothing is reclaimed", "%", low=0.0, high=100.0
+        )
         soft: float = param(4.0, "below this the host balloons", "%", low=0.0, high=100.0)
         hard: float = param(2.0, "below this it pages out", "%", low=0.0, high=100.0)
         low: float = param(1.0, "below this it also blocks VMs above target (a replay cannot block: it records the state)", "%", low=0.0)
@@ -67,8 +69,8 @@ class Allocation(Module):
         for name in ("min", "max", "shares"):
             getattr(host, name)[:] = site.vm_options[name]
         names = [vm.name for vm in site.trace.vms]
-        self._memory = site.usable + pages_of(p.overhead) * len(names)
-        admit(names, host.min, host.max, pages_of(p.overhead), self._memory, int(site.vm_options["swap"][0]))
+        overhead = pages_of(p.overhead)
+        admit(names, host.min, host.max, overhead, site.usable + overhead * len(names), int(site.vm_options["swap"][0]))
         self._vms = [i for i, vm in enumerate(site.trace.vms) if "access" in vm.kinds]
         self._averages = [sampling.Averages(p.slow, p.fast) for _ in names]
         streams = site.streams(len(names), "sample")
@@ -113,7 +115,7 @@ class Allocation(Module):
         self._update_active()
         host = self.site.host
         p = self.params
-        free = 100.0 * (int(host.free[0]) + self.site.usable - self.site.frames) / self._memory
+        free = 100.0 * (int(host.free[0]) + self.site.usable - self.site.frames) / self.site.usable
         before = int(host.state[0])
         host.state[0] = next_state(before, free, (p.high, p.soft, p.hard, p.low), p.margin)
         self._worst = max(self._worst, int(host.state[0]))
@@ -155,7 +157,7 @@ class Allocation(Module):
     def _retarget(self) -> None:
         """Targets that bring free memory back to ``high``, counting on what sharing saves now."""
         host = self.site.host
-        reserve = int(self._memory * self.params.high / 100)
+        reserve = int(self.site.usable * self.params.high / 100)
         memory = max(self.site.usable - reserve, int(host.min.sum()), len(host.min)) + saved(host)
         active = host.active.astype(float)
         host.target[:] = revoke(lambda pages: self.price(host.shares, pages, active), host.min, host.max, memory)
