@@ -18,7 +18,7 @@ test-slow: .venv/ready ## run the tests that take minutes
 lint: .venv/ready    ## style, types and layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --project pyproject.toml
 	$(BIN)/lint-imports
 
 bench: .venv/ready   ## run the benchmarks, one after the other
