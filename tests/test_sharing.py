@@ -14,6 +14,7 @@ from reference import Machine, agree, rows_of, save
 
 import tracekit
 from tracekit.host import HINT, KNOWN, SHARED, audit, make_host
+from tracekit.inspect import expected_collisions
 from tracekit.module import NoState
 from tracekit.modules.machine.frames import attach
 from tracekit.modules.sharing.scan import scan_page
@@ -184,17 +185,12 @@ def test_the_total_rate_caps_the_scan(tmp_path):
     assert {vm: row["scanned"] for vm, row in found.items()} == {"a": 200, "b": 200, "c": 200, "*": 600}
 
 
-def collisions(bits, pages):
-    """Pairs of different pages whose digests of so many bits are expected to be equal."""
-    return pages * (pages - 1) / 2 ** (bits + 1)
-
-
 def test_expected_collisions():
     for bits, pages, expected in ((64, 2**24, 7.63e-6), (64, 2**32, 0.5), (32, 2**18, 8), (32, 2**20, 128)):
-        assert collisions(bits, pages) == pytest.approx(expected, rel=1e-3)
-    assert 1 - math.exp(-collisions(64, 2**32)) == pytest.approx(0.393, abs=1e-3)
+        assert expected_collisions(bits, pages) == pytest.approx(expected, rel=1e-3)
+    assert 1 - math.exp(-expected_collisions(64, 2**32)) == pytest.approx(0.393, abs=1e-3)
     drawn = [2**18 - len(np.unique(np.random.default_rng(seed).integers(0, 2**32, 2**18))) for seed in range(40)]
-    assert np.mean(drawn) == pytest.approx(collisions(32, 2**18), abs=4 * math.sqrt(8 / 40))
+    assert np.mean(drawn) == pytest.approx(expected_collisions(32, 2**18), abs=4 * math.sqrt(8 / 40))
 
 
 def test_the_last_report_shows_the_last_rows_even_where_a_report_is_due_at_their_time(tmp_path):

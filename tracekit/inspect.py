@@ -28,6 +28,7 @@ def inspect_trace(trace: Trace) -> dict[str, pl.DataFrame]:
     access rows), writes (share of accesses; null where stores are not told from loads); the last row, ``*``, is the sum.
     ``sharing`` (where there is content): vm, pages, zero, distinct, shared, reclaimed once all is replayed; a VM is
     charged for a frame if it maps it first by page order; ``*`` is the host.
+    ``digests`` (likewise): bits, distinct, expected collisions (pairs of different contents taken for equal).
     ``io`` (where there is I/O): vm, device, mask_bits, transfers, bytes, pages (distinct), forced_bytes, bounced_bytes
     (null where the capture does not tell), unknown (transfers whose page is not known).
     ``events`` (where there are events): vm, what, rows.
@@ -40,6 +41,9 @@ def inspect_trace(trace: Trace) -> dict[str, pl.DataFrame]:
     tables = {"kinds": _kinds(trace, seen), "vms": _vms(trace, seen)}
     if "content" in trace.kinds:
         tables["sharing"] = sharing(trace, seen.digest, seen.told)
+        bits, distinct = (64 if "digest64" in trace.capabilities else 32), int(tables["sharing"]["distinct"][-1])
+        expected = expected_collisions(bits, distinct)
+        tables["digests"] = pl.DataFrame({"bits": [bits], "distinct": [distinct], "expected collisions": [expected]})
     if "io" in trace.kinds:
         tables["io"] = _io(trace, seen)
     if "event" in trace.kinds:
@@ -48,6 +52,11 @@ def inspect_trace(trace: Trace) -> dict[str, pl.DataFrame]:
     tables["capabilities"] = pl.DataFrame({"capability": list(CAPABILITIES), "has": has, "prose": list(CAPABILITIES.values())})
     tables["notes"] = pl.DataFrame({"note": trace.notes}, schema={"note": pl.String})
     return tables
+
+
+def expected_collisions(bits: int, contents: float) -> float:
+    """Pairs among so many different contents whose digests of ``bits`` are expected to be equal: N (N − 1) / 2^(bits + 1)."""
+    return contents * (contents - 1) / 2 ** (bits + 1)
 
 
 def sharing(trace: Trace, digest: np.ndarray, told: np.ndarray) -> pl.DataFrame:
