@@ -109,7 +109,7 @@ def _can_cache(function: Callable[..., Any]) -> bool:
 
 
 #: What of tracekit itself the templates and built-in policies can reach.
-_REACHED = ("host.py", "kernel.py", "rng.py", "stream.py", "units.py", "modules")
+_REACHED = ("future.py", "host.py", "kernel.py", "rng.py", "stream.py", "units.py", "modules")
 
 
 @cache

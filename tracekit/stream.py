@@ -88,28 +88,23 @@ def _densify(t, seq, vm, ppn, last, base, pages, page):
 
 
 @entry
-def _merge_order(t, seq, rank, start, end, final, which, where):
-    """Merge sorted sources laid end to end; stop when one that is not ``final`` runs dry. Returns rows merged.
+def _merge_order(t, seq, start, end, which, where):
+    """Merge sorted sources laid end to end, until one runs dry: its file may hold more. Returns rows merged.
 
-    Source k has rows ``start[k]`` … ``end[k] − 1``; ``start`` is advanced. Ties go to the lower rank (k order).
+    Source k has rows ``start[k]`` … ``end[k] − 1``; ``start`` is advanced. Ties go to the first source.
     """
     rows = 0
     while rows < which.size:
         best = -1
         for k in range(start.size):
             if start[k] == end[k]:
-                if not final[k]:
-                    return rows
-                continue
-            i = start[k]
+                return rows
             if best < 0:
                 best = k
             else:
-                j = start[best]
-                if t[i] < t[j] or (t[i] == t[j] and (seq[i] < seq[j] or (seq[i] == seq[j] and rank[k] < rank[best]))):
+                i, j = start[k], start[best]
+                if t[i] < t[j] or (t[i] == t[j] and seq[i] < seq[j]):
                     best = k
-        if best < 0:
-            return rows
         which[rows] = best
         where[rows] = start[best]
         start[best] += 1
@@ -282,10 +277,8 @@ def _merge_once(live: Sequence[Source], rows: int) -> Chunk:
     end = np.cumsum(heads)
     first = end - heads
     start = first.copy()
-    # Every live source that runs dry may hold more rows in its next batch; only the chunk's end makes it final.
     which, where = np.empty(rows, np.int16), np.empty(rows, np.int64)
-    rank = np.arange(len(live), dtype=np.int64)
-    count = _merge_order(_frozen(t), _frozen(seq), rank, start, end, np.zeros(len(live), np.bool_), which, where)
+    count = _merge_order(_frozen(t), _frozen(seq), start, end, which, where)
     which, where = which[:count], where[:count]
     kinds = np.array([KIND_ORDER.index(source.kind) for source in live])
     columns: dict[str, dict[str, np.ndarray]] = {}

@@ -12,6 +12,7 @@ import numpy as np
 from tracekit.future import NEVER, Future
 from tracekit.kernel import jit
 from tracekit.modules.reclamation.replacement import Pools, Replacement
+from tracekit.modules.reclamation.slots import Slots, put, slots, take_out
 
 _ONE = np.uint64(1)
 _ZERO = np.uint64(0)
@@ -26,10 +27,7 @@ class Uses(NamedTuple):
     first: np.ndarray  # int64 by pool
     words: np.ndarray  # uint64: the bitmaps, level by level
     level: np.ndarray  # int64 (pool, levels + 1): where each level begins in words, and the end
-    idle: np.ndarray  # uint32: pages never used again, at base[pool] …, in no order
-    place: np.ndarray  # uint32 by page: where it is in idle
-    base: np.ndarray  # int64 by pool
-    idlers: np.ndarray  # int64 by pool: pages in idle
+    idle: Slots  # pages never used again
 
 
 @jit
@@ -102,10 +100,7 @@ class Optimal(Replacement):
             first=future.first,
             words=np.zeros(end, np.uint64),
             level=level,
-            idle=np.zeros(pools.pages, np.uint32),
-            place=np.zeros(pools.pages, np.uint32),
-            base=pools.base,
-            idlers=np.zeros(pools.number, np.int64),
+            idle=slots(pools),
         )
 
     def derive(self, vm: np.ndarray) -> dict[str, np.ndarray]:
@@ -136,8 +131,9 @@ class Optimal(Replacement):
     @staticmethod
     @jit
     def victim(s, pool, page):
-        if s.idlers[pool] > 0:
-            leaves = s.idle[s.base[pool] + s.idlers[pool] - 1]
+        idle = s.idle
+        if idle.filled[pool] > 0:
+            leaves = idle.slot[idle.base[pool] + idle.filled[pool] - 1]
         else:
             leaves = s.at[s.first[pool] + _furthest(s, pool)]
         _drop(s, pool, leaves)
@@ -149,10 +145,7 @@ def _enter(s, pool, page):
     due = s.due[page]
     s.held[page] = due
     if due == NEVER:
-        i = s.base[pool] + s.idlers[pool]
-        s.idle[i] = page
-        s.place[page] = i
-        s.idlers[pool] += 1
+        put(s.idle, pool, page)
     else:
         _mark(s, pool, due)
 
@@ -161,10 +154,7 @@ def _enter(s, pool, page):
 def _drop(s, pool, page):
     held = s.held[page]
     if held == NEVER:
-        s.idlers[pool] -= 1
-        i, last = s.place[page], s.idle[s.base[pool] + s.idlers[pool]]
-        s.idle[i] = last
-        s.place[last] = i
+        take_out(s.idle, pool, page)
     else:
         _clear(s, pool, held)
 

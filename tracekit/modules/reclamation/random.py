@@ -9,15 +9,13 @@ import numpy as np
 from tracekit import rng
 from tracekit.kernel import jit
 from tracekit.modules.reclamation.replacement import Pools, Replacement
+from tracekit.modules.reclamation.slots import Slots, put, slots, take_out
 
 
-class Slots(NamedTuple):
-    """The pages of each pool in no order: ``slot[base[pool] … + filled[pool] − 1]``."""
+class Draws(NamedTuple):
+    """The pages of each pool, and a random stream for each."""
 
-    slot: np.ndarray  # uint32: pages
-    place: np.ndarray  # uint32 by page: its slot
-    base: np.ndarray  # int64 by pool
-    filled: np.ndarray  # int64 by pool
+    pages: Slots
     rng: np.ndarray  # uint64 (pool, 2)
 
 
@@ -26,32 +24,23 @@ class Random(Replacement):
 
     name = "random"
 
-    def state(self, pools: Pools) -> Slots:
-        pages, filled = np.zeros(pools.pages, np.uint32), np.zeros(pools.number, np.int64)
-        return Slots(pages, pages.copy(), pools.base, filled, self.site.streams(pools.number, "victim"))
+    def state(self, pools: Pools) -> Draws:
+        return Draws(slots(pools), self.site.streams(pools.number, "victim"))
 
     @staticmethod
     @jit
     def admit(s, pool, page):
-        i = s.base[pool] + s.filled[pool]
-        s.slot[i] = page
-        s.place[page] = i
-        s.filled[pool] += 1
+        put(s.pages, pool, page)
 
     @staticmethod
     @jit
     def remove(s, pool, page):
-        s.filled[pool] -= 1
-        i, last = s.place[page], s.slot[s.base[pool] + s.filled[pool]]
-        s.slot[i] = last
-        s.place[last] = i
+        take_out(s.pages, pool, page)
 
     @staticmethod
     @jit
     def victim(s, pool, page):
-        leaves = s.slot[s.base[pool] + rng.below(s.rng[pool], s.filled[pool])]
-        s.filled[pool] -= 1
-        i, last = s.place[leaves], s.slot[s.base[pool] + s.filled[pool]]
-        s.slot[i] = last
-        s.place[last] = i
+        q = s.pages
+        leaves = q.slot[q.base[pool] + rng.below(s.rng[pool], q.filled[pool])]
+        take_out(q, pool, leaves)
         return leaves
