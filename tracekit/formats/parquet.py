@@ -15,6 +15,7 @@ import xxhash
 from tracekit.errors import TraceError
 from tracekit.formats.clock import Clock
 from tracekit.formats.mapping import Source, resolve
+from tracekit.formats.numbering import Numbering
 from tracekit.metadata import MAX_PPN, Metadata, VmInfo, infer_capabilities, provenance
 from tracekit.schema import KINDS, Column
 from tracekit.tracefile import ARROW
@@ -72,7 +73,8 @@ class _Importer:
         self._path, self._parquet, self._kind, self._sources, self._sort = path, parquet, kind, sources, sort
         self._columns = [column for column in KINDS[kind].columns if column.name in sources]
         self._clock = Clock(path)
-        self._ids: dict[str, dict[int | str, int]] | None = None
+        self._numbering: Numbering | None = None
+        self._texts: dict[str, int] = {}
         self._sizes: dict[str, int] = {}
         self._devices: dict[str, None] = {}
         self._dropped: dict[str, int] = {}
@@ -100,14 +102,13 @@ class _Importer:
         if last is None:
             raise TraceError(f"{self._path}: holds no row that has a value in every column that a {self._kind} trace needs")
         if not fits:
-            self._ids = {name: {} for name in self._sizes}
+            self._number_pages()
 
     def write(self, out: Path, capture: str, mapping: Mapping[str, str]) -> Imported:
         """Second pass: write the rows."""
         done = Imported(out, self._kind, dropped=self._dropped)
-        if self._ids is not None:
+        if self._numbering is not None:
             done.notes.append("page ids are no page numbers: pages are numbered in the order of first touch in their VM")
-            self._number_pages()
         names = list(dict.fromkeys(["t", "seq", *(column.name for column in self._columns)]))
         with TraceWriter(out, self._metadata(capture, mapping, done, names), names) as writer:
             for batch in self._batches():
@@ -251,24 +252,32 @@ class _Importer:
 
     def _number_pages(self) -> None:
         """Number the page ids of every VM in the order of first touch."""
-        assert self._ids is not None
+        self._numbering = Numbering(len(self._sizes))
         for batch in self._batches():
             usable, _ = self._usable(batch)
-            pairs = pa.table([self._values(usable, "vm"), self._page_ids(usable)], names=["vm", "id"])
-            for name, page in pl.DataFrame(pairs).unique(maintain_order=True).drop_nulls().iter_rows():
-                self._ids[name].setdefault(page, len(self._ids[name]))
-        self._sizes = {name: len(ids) for name, ids in self._ids.items()}
+            if usable.num_rows:
+                self._numbered(usable)
+        self._sizes = dict(zip(self._sizes, self._numbering.counts.tolist()))
+
+    def _numbered(self, batch: pa.RecordBatch) -> pa.Array:
+        """Page numbers of ids of any kind; texts are told apart by when they first appeared."""
+        assert self._numbering is not None
+        ids, vms = self._page_ids(batch), self._values(batch, "vm").dictionary_encode()
+        code = {name: i for i, name in enumerate(self._sizes)}
+        vm = np.array([code[name] for name in vms.dictionary.to_pylist()], np.int32)[vms.indices.to_numpy()]  # pyright: ignore[reportAttributeAccessIssue]
+        known = ids.is_valid().to_numpy(zero_copy_only=False)
+        if pa.types.is_integer(ids.type):
+            wide = ids.fill_null(0).cast(pa.uint64() if pa.types.is_unsigned_integer(ids.type) else pa.int64()).to_numpy()
+        else:
+            texts = ids.fill_null("").dictionary_encode()
+            own = [self._texts.setdefault(text, len(self._texts)) for text in texts.dictionary.to_pylist()]
+            wide = np.array(own, np.int64)[texts.indices.to_numpy()]
+        page = np.zeros(len(wide), np.uint32)
+        page[known] = self._numbering.number(wide.view(np.uint64)[known], vm[known])
+        return pa.array(page, mask=~known)
 
     def _pages(self, batch: pa.RecordBatch) -> pa.Array:
-        ids = self._page_ids(batch)
-        if self._ids is None:
-            return ids.cast(pa.uint32())
-        vms = self._values(batch, "vm")
-        pairs = pl.DataFrame(pa.table([vms, ids], names=["vm", "id"]))
-        unique = pairs.unique(maintain_order=True)
-        number = [None if page is None else self._ids[name][page] for name, page in unique.iter_rows()]
-        numbered = unique.with_columns(pl.Series("ppn", number, pl.UInt32))
-        return pairs.join(numbered, on=["vm", "id"], how="left", nulls_equal=True, maintain_order="left")["ppn"].to_arrow()
+        return self._page_ids(batch).cast(pa.uint32()) if self._numbering is None else self._numbered(batch)
 
     def _columns_of(self, batch: pa.RecordBatch, first: int) -> dict[str, object]:
         columns: dict[str, object] = {"t": self._times(batch), "seq": np.arange(first, first + batch.num_rows, dtype=np.uint64)}
