@@ -26,14 +26,14 @@ SIX_VMS = Path(__file__).parents[1] / "traces" / "six-vms.content.parquet"
 def test_figure_3():
     """Scanned PPN 0x2868 of VM 2 matches the hint for PPN 0x43f8 of VM 3 and moves from MPN 0x1096 to 0x123b."""
     size, frames = 0x5000, 0x2000
-    h = make_host([Vm(f"vm{i + 1}", size, i * size, frozenset()) for i in range(3)], frames, hashed=True)
+    h = make_host([Vm(f"vm{i + 1}", size, i * size, frozenset()) for i in range(3)], frames, shares=True)
     p = NoState(np.zeros(1, np.int64))
     mapped = {size + 0x2868: 0x1096, 2 * size + 0x43F8: 0x123B}
     scanned, hinted = map(np.uint32, mapped)
     free = [frame for frame in range(frames) if frame not in mapped.values()]
     h.free_frames[: len(free)], h.free[0] = free, len(free)
     for page, frame in mapped.items():
-        attach(h, p, np.uint32(page), np.uint32(frame))
+        attach(h, p, h.page_vm[page], np.uint32(page), np.uint32(frame))
         h.digest[page], h.flags[page] = 0x2BD806AF, KNOWN
 
     scan_page(h, p, p, h, hinted)

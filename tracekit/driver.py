@@ -24,11 +24,13 @@ from tracekit.stream import KIND_ORDER
 #: Families whose rows go through the machine; all others have plain hooks.
 CORE = ("paging", "sharing", "balloon", "remap")
 _POLICY = {
-    "paging": {"touch": "touch", "admit": "admit", "remove": "remove", "victim": "victim", "see": "see"},
+    "paging": {name: name for name in ("touch", "admit", "remove", "victim", "see", "soon", "upcoming")},
     "sharing": {"due": "due", "trust": "trust", "changed": "changed"},
     "guest": {"guest_touch": "touch", "guest_admit": "admit", "guest_victim": "victim"},
     "remap": {"remap_hot": "hot"},
 }
+#: How many accesses ahead the processor is told of a page: its arrays are larger than caches, and order is the trace's.
+_AHEAD = 16
 #: States that the functions of sharing/scan.py take.
 _SCANNING = ("host", "paging", "sharing", "sharing_host")
 
@@ -66,7 +68,11 @@ def build(stages: Mapping[str, Module], kinds: tuple[str, ...]) -> Driver:
 
 def _imports(policies: Mapping[str, type], others: Mapping[str, type]) -> str:
     """Bind every policy's functions, and every other stage's hooks, to the names that the code below uses."""
-    lines = ["from tracekit.kernel import entry, jit", f"may_share = {'sharing' in policies}"]
+    lines = [
+        "from tracekit.kernel import entry, jit, prefetch",
+        f"may_share = {'sharing' in policies}",
+        f"one_pool = {'tax' not in others}",
+    ]
     for role, cls in policies.items():
         if role in _POLICY:
             lines.append(f"from {cls.__module__} import {cls.__qualname__} as {role}_policy")
@@ -128,7 +134,11 @@ class _Rows:
         if "paging" not in self._policies:
             return []
         self._want("access", "vm", "page", "write")
-        calls = []
+        calls = [
+            f"ahead = access_page[min(i + {_AHEAD}, end - 1)]",
+            f"prefetch({self._state('host')}.frame, ahead)",
+            f"soon({self._state('paging')}, ahead)",
+        ]
         see = getattr(self._policies["paging"], "see", None)
         if see is not None:
             names = arguments(see)[1:]

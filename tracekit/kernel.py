@@ -21,6 +21,10 @@ from typing import Any, TypeVar
 import numba
 import numpy as np
 import xxhash
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -34,6 +38,11 @@ def jit(function: F) -> F:
     return numba.njit(forceinline=True, **_OPTIONS)(function)  # pyright: ignore[reportReturnType]
 
 
+def rare(function: F) -> F:
+    """A function that hooks call once in a while: compiled on its own, so that they stay small. It must not allocate."""
+    return numba.njit(**_OPTIONS)(function)  # pyright: ignore[reportReturnType]
+
+
 def entry(function: F) -> F:
     """A kernel that Python calls, cached on disk. It releases the GIL and must not allocate."""
     return numba.njit(cache=_can_cache(function), **_OPTIONS)(function)  # pyright: ignore[reportReturnType]
@@ -42,6 +51,34 @@ def entry(function: F) -> F:
 def is_compiled() -> bool:
     """Whether kernels are compiled (False under NUMBA_DISABLE_JIT=1)."""
     return not numba.config.DISABLE_JIT  # pyright: ignore[reportPrivateImportUsage, reportAttributeAccessIssue]
+
+
+if is_compiled():
+
+    @intrinsic  # pyright: ignore[reportArgumentType]
+    def prefetch(typing_context, array, index):
+        """Have the processor fetch an element of a one-dimensional array into its cache, for a write to come."""
+        byte = ir.IntType(8).as_pointer()
+        word = ir.IntType(32)
+
+        def code(context, builder, signature, arguments):
+            array_type, index_type = signature.args
+            struct = context.make_array(array_type)(context, builder, arguments[0])
+            (stride,) = cgutils.unpack_tuple(builder, struct.strides, 1)
+            offset = builder.mul(context.cast(builder, arguments[1], index_type, types.intp), stride)
+            address = builder.gep(builder.bitcast(struct.data, byte), [offset])
+            function = cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(ir.VoidType(), [byte, word, word, word]), "llvm.prefetch.p0"
+            )
+            builder.call(function, [address, word(1), word(3), word(1)])
+            return context.get_dummy_value()
+
+        return types.void(array, index), code
+
+else:
+
+    def prefetch(array, index):
+        """Nothing to be had from that, uncompiled."""
 
 
 def template_body(source: Path) -> str:

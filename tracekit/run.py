@@ -63,6 +63,11 @@ class Run:
         self._derives = len(self.columns) < len(self._driver.columns)
 
     @property
+    def books(self) -> Any:
+        """What the machine keeps of each VM (``host.VM_RECORD``)."""
+        return self._host.vm
+
+    @property
     def is_cold(self) -> bool:
         """Whether the driver has to be compiled first."""
         return is_cold(self._driver.kernels)
@@ -71,8 +76,7 @@ class Run:
         trace, options = self.trace, self.variant.vm_options(self.trace.vms)
         self._frames, self._usable = _size_host(trace, self.variant, self.modules)
         _check_memory(trace, self._frames, of)
-        self._host = make_host(trace.vms, self._frames, hashed="sharing" in self.modules)
-        self._host.pools[0] = len(trace.vms) if "tax" in self.modules else 1
+        self._host = make_host(trace.vms, self._frames, shares="sharing" in self.modules)
         unbounded = getattr(self.modules.get("paging"), "name", "") == "unbounded"
         self._host.vm.populates[:] = [unbounded or "access" not in vm.kinds for vm in trace.vms]
         self._states: dict[str, Any] = {"host": self._host}

@@ -4,8 +4,10 @@ import numpy as np
 
 from tracekit.kernel import jit
 
-#: Whether a frame may have several mappers: a constant to the compiler, which leaves out what cannot happen.
+#: Constants to the compiler, which leaves out what cannot happen. Whether a frame may have several mappers:
 may_share = True
+#: Whether all VMs share one replacement pool, as in a textbook cache.
+one_pool = True
 
 
 @jit
@@ -27,6 +29,17 @@ def remove(s, pool, page):
 def victim(s, pool, page):
     """Never asked: there is a frame for every page. Answers the page itself."""
     return np.uint32(page)
+
+
+@jit
+def soon(s, page):
+    """Nothing is kept of a page that would take time to fetch."""
+
+
+@jit
+def upcoming(s, pool):
+    """Nobody knows a page that may be chosen soon."""
+    return 0
 
 
 @jit

@@ -11,7 +11,7 @@ from tracekit.host import HINT, NONE, PRIVATE, SHARED
 from tracekit.kernel import jit
 
 # bind
-from tracekit.modules.machine.defaults import admit, may_share, remove
+from tracekit.modules.machine.defaults import admit, may_share, one_pool, remove
 
 # end bind
 
@@ -19,73 +19,76 @@ _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
 
 @jit
-def pool_of(h, vm):
+def pool_of(vm):
     """The replacement pool of a VM: its own, or the one that all share."""
-    return vm if h.pools[0] > 1 else 0
+    return 0 if one_pool else vm
 
 
 @jit
-def enlist(h, p, page):
+def enlist(h, p, vm, page):
     """A page has come to be the only one on its frame: it can be paged out."""
-    vm = h.page_vm[page]
     h.vm[vm].sole += 1
-    admit(p, pool_of(h, vm), page)
+    admit(p, pool_of(vm), page)
 
 
 @jit
-def forget(h, p, page):
+def forget(h, p, vm, page):
     """A page that alone maps its frame ceases to be one that can be paged out."""
-    vm = h.page_vm[page]
     h.vm[vm].sole -= 1
-    remove(p, pool_of(h, vm), page)
+    remove(p, pool_of(vm), page)
 
 
 @jit
-def attach(h, p, page, f):
+def attach(h, p, vm, page, f):
     """Map a page to a fresh private frame."""
     h.frame[page] = f
-    h.refs[f] = 1
-    h.owner[f] = page
-    h.kind[f] = PRIVATE
-    h.vm[h.page_vm[page]].resident += 1
-    enlist(h, p, page)
+    if may_share:
+        h.refs[f] = 1
+        h.owner[f] = page
+        h.kind[f] = PRIVATE
+    h.vm[vm].resident += 1
+    enlist(h, p, vm, page)
 
 
 @jit
-def unmap(h, p, page):
+def unmap(h, p, vm, page):
     """Take a page off its frame and free the frame if it was the last. The policy must have let go of the page."""
     f = h.frame[page]
     h.frame[page] = NONE
-    h.vm[h.page_vm[page]].resident -= 1
-    h.refs[f] -= 1
-    h.owner[f] ^= page
-    if not may_share or h.refs[f] == 0:
+    h.vm[vm].resident -= 1
+    if may_share:
+        h.refs[f] -= 1
+        h.owner[f] ^= page
+        if h.refs[f] > 0:
+            if h.refs[f] == 1:
+                last = h.owner[f]
+                enlist(h, p, h.page_vm[last], last)
+            return
         unlist(h, f)
-        h.free_frames[h.free[0]] = f
-        h.free[0] += 1
-    elif h.refs[f] == 1:
-        enlist(h, p, h.owner[f])
+    h.free_frames[h.free[0]] = f
+    h.free[0] += 1
 
 
 @jit
-def leave(h, p, page):
+def leave(h, p, vm, page):
     """Take a page off its frame for a reason other than the policy's choice."""
-    if h.refs[h.frame[page]] == 1:
-        forget(h, p, page)
-    unmap(h, p, page)
+    if not may_share or h.refs[h.frame[page]] == 1:
+        forget(h, p, vm, page)
+    unmap(h, p, vm, page)
 
 
 @jit
-def merge(h, p, page, g):
+def merge(h, p, vm, page, g):
     """Move a page from its own frame to the shared frame ``g`` of equal content. Neither may be ``g``'s already."""
     if h.refs[g] == 1:
-        forget(h, p, h.owner[g])
-    unmap(h, p, page)
+        other = h.owner[g]
+        forget(h, p, h.page_vm[other], other)
+    unmap(h, p, vm, page)
     h.kind[g] = SHARED
     h.frame[page] = g
     h.refs[g] += 1
     h.owner[g] ^= page
-    h.vm[h.page_vm[page]].resident += 1
+    h.vm[vm].resident += 1
 
 
 @jit

@@ -6,10 +6,10 @@ The replacement policy answers *which page*; everything is counted here, so that
 import numpy as np
 
 from tracekit.host import KNOWN, NONE, SHARED, SWAPPED, TOUCHED
-from tracekit.kernel import entry, jit
+from tracekit.kernel import entry, jit, prefetch
 
 # bind
-from tracekit.modules.machine.defaults import may_share, touch, victim
+from tracekit.modules.machine.defaults import may_share, one_pool, touch, upcoming, victim
 from tracekit.modules.machine.frames import attach, find, merge, pool_of, unlist, unmap
 
 # end bind
@@ -27,7 +27,7 @@ def access(h, p, vm, page, write):
         unshare(h, p, vm, page)
         return True
     if not may_share or h.refs[f] == 1:
-        touch(p, pool_of(h, vm), page)
+        touch(p, pool_of(vm), page)
     return False
 
 
@@ -43,14 +43,14 @@ def fault(h, p, vm, page):
     else:
         h.vm[vm].cold += 1
     h.flags[page] = (flags | TOUCHED) & ~SWAPPED
-    attach(h, p, page, take(h, p, vm, page))
+    attach(h, p, vm, page, take(h, p, page))
 
 
 @jit
 def populate(h, p, vm, page):
     """Make a page resident because the trace has told its content, without a touch."""
     h.flags[page] |= TOUCHED
-    attach(h, p, page, take(h, p, vm, page))
+    attach(h, p, vm, page, take(h, p, page))
 
 
 @jit
@@ -62,16 +62,16 @@ def unshare(h, p, vm, page):
     f = h.frame[page]
     if h.refs[f] == 1:
         unlist(h, f)
-        touch(p, pool_of(h, vm), page)
+        touch(p, pool_of(vm), page)
         return
-    unmap(h, p, page)
-    attach(h, p, page, take(h, p, vm, page))
+    unmap(h, p, vm, page)
+    attach(h, p, vm, page, take(h, p, page))
     h.vm[vm].breaks += 1
     h.vm[vm].minor += 1
 
 
 @jit
-def take(h, p, vm, page):
+def take(h, p, page):
     """A free frame for ``page``; pages are paged out until there is one."""
     while h.free[0] == 0:
         payer = richest(h)
@@ -88,36 +88,38 @@ def richest(h):
     """The VM furthest above its target that has pages to give; −1 if none has. With one pool, any such VM will do."""
     best = -1
     for i in range(h.vm.size):
-        if h.vm[i].sole > 0 and (best < 0 or h.vm[i].resident - h.target[i] > h.vm[best].resident - h.target[best]):
-            best = i
+        if h.vm[i].sole > 0:
+            if one_pool:
+                return i
+            if best < 0 or h.vm[i].resident - h.target[i] > h.vm[best].resident - h.target[best]:
+                best = i
     return best
 
 
 @jit
-def page_out_one(h, p, vm, incoming):
-    """Page out the policy's victim among a VM's pages; where an equal page is known, share it instead.
+def page_out_one(h, p, payer, incoming):
+    """Page out the policy's victim among a VM's pages, or with one pool among all; where an equal page is known, share it instead.
 
     The victim's frame is private or a hint, or a shared one that nobody else maps any more.
     """
-    page = victim(p, pool_of(h, vm), incoming)
-    payer = h.page_vm[page]
-    h.vm[payer].sole -= 1
-    f = h.frame[page]
-    if may_share and h.flags[page] & KNOWN and h.kind[f] != SHARED:
-        unlist(h, f)
+    page = victim(p, pool_of(payer), incoming)
+    prefetch(h.frame, upcoming(p, pool_of(payer)))
+    vm = np.int64(h.page_vm[page])
+    h.vm[vm].sole -= 1
+    if may_share and h.flags[page] & KNOWN and h.kind[h.frame[page]] != SHARED:
+        unlist(h, h.frame[page])
         g = find(h, h.digest[page])
         if g != NONE:
-            merge(h, p, page, g)
-            h.vm[payer].shared_out += 1
+            merge(h, p, vm, page, g)
+            h.vm[vm].shared_out += 1
             return
-    swap_out(h, p, page)
+    swap_out(h, p, vm, page)
 
 
 @jit
-def swap_out(h, p, page):
+def swap_out(h, p, vm, page):
     """Write a page to the host's swap and take it off its frame."""
-    vm = h.page_vm[page]
-    unmap(h, p, page)
+    unmap(h, p, vm, page)
     h.flags[page] |= SWAPPED
     h.vm[vm].swapped += 1
     h.vm[vm].page_outs += 1
@@ -130,7 +132,7 @@ def page_out_any(h, p):
         page = h.hand[0]
         h.hand[0] = (page + 1) % h.frame.size
         if h.frame[page] != NONE:
-            swap_out(h, p, np.uint32(page))
+            swap_out(h, p, h.page_vm[page], np.uint32(page))
             return
 
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tracekit.kernel import jit
-from tracekit.modules.reclamation.lists import OFF, Lists, drop, is_on, lists, move, oldest, push
-from tracekit.modules.reclamation.replacement import Pools, Replacement
+from tracekit.modules.reclamation.queues import OFF, Queued, Queues, drop, is_on, move, pop, push, queues, upcoming
+from tracekit.modules.reclamation.replacement import Pools
 
 _T1, _T2, _B1, _B2, _FROM_B1, _FROM_B2 = 0, 1, 2, 3, 4, 5
 
@@ -17,12 +17,12 @@ _T1, _T2, _B1, _B2, _FROM_B1, _FROM_B2 = 0, 1, 2, 3, 4, 5
 class Balance(NamedTuple):
     """T1, T2 and their ghosts B1, B2 of each pool (a ghost that comes in is awaited), and where the balance stands."""
 
-    queue: Lists
+    queue: Queues
     p: np.ndarray  # float64 by pool: pages that T1 should have
     c: np.ndarray  # int64 by pool: pages that the pool may hold
 
 
-class Arc(Replacement):
+class Arc(Queued):
     """Adaptive replacement cache: T1 and T2 hold pages used once and more often, B1 and B2 remember what left them.
 
     Megiddo & Modha, FAST 2003. Misses equal libCacheSim's ARC exactly.
@@ -31,7 +31,7 @@ class Arc(Replacement):
     name = "arc"
 
     def state(self, pools: Pools) -> Balance:
-        return Balance(lists(pools, 6), np.zeros(pools.number), pools.capacity)
+        return Balance(queues(pools, 6), np.zeros(pools.number), pools.capacity)
 
     @staticmethod
     @jit
@@ -51,11 +51,6 @@ class Arc(Replacement):
 
     @staticmethod
     @jit
-    def remove(s, pool, page):
-        drop(s.queue, pool, page)
-
-    @staticmethod
-    @jit
     def victim(s, pool, page):
         q = s.queue
         length = q.length
@@ -65,23 +60,27 @@ class Arc(Replacement):
         if not from_b2 and not is_on(q, pool, _FROM_B1, page):  # case IV: a page without history
             if length[pool, _T1] + length[pool, _B1] >= s.c[pool]:
                 if length[pool, _B1] > 0:
-                    drop(q, pool, oldest(q, pool, _B1))
+                    pop(q, pool, _B1)
                 else:
                     remember = False
             elif length[pool, _T1] + length[pool, _T2] + length[pool, _B1] + length[pool, _B2] >= 2 * s.c[pool]:
                 if length[pool, _B2] > 0:
-                    drop(q, pool, oldest(q, pool, _B2))
+                    pop(q, pool, _B2)
         t1 = length[pool, _T1]
         if length[pool, _T2] == 0 or (t1 > 0 and (not remember or t1 > s.p[pool] or (from_b2 and t1 == s.p[pool]))):
-            leaves = oldest(q, pool, _T1)
-            drop(q, pool, leaves)
+            leaves = pop(q, pool, _T1)
             if remember:
                 push(q, pool, _B1, leaves)
         else:
-            leaves = oldest(q, pool, _T2)
-            drop(q, pool, leaves)
+            leaves = pop(q, pool, _T2)
             push(q, pool, _B2, leaves)
         return leaves
+
+    @staticmethod
+    @jit
+    def upcoming(s, pool):
+        which = _T1 if s.queue.length[pool, _T1] > s.p[pool] else _T2
+        return upcoming(s.queue, pool, which, s.queue.book[pool, which].tail)
 
 
 @jit

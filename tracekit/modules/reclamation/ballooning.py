@@ -59,7 +59,7 @@ def inflate_one(h, p, b, g, vm, incoming):
     h.flags[page] = (h.flags[page] | BALLOONED) & ~(IN_USE | SWAPPED)
     h.vm[vm].ballooned += 1
     if h.frame[page] != NONE:
-        leave(h, p, page)
+        leave(h, p, vm, page)
     return True
 
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tracekit.kernel import jit
-from tracekit.modules.reclamation.lists import Lists, drop, lists, oldest, push
-from tracekit.modules.reclamation.replacement import Pools, Replacement
+from tracekit.modules.reclamation.queues import Queued, Queues, drop, pop, push, queues
+from tracekit.modules.reclamation.replacement import Pools
 
 _T1, _T2, _B1, _B2 = 0, 1, 2, 3
 
@@ -17,13 +17,13 @@ _T1, _T2, _B1, _B2 = 0, 1, 2, 3
 class Clocks(NamedTuple):
     """The clocks T1 and T2 and the ghosts B1 and B2 of each pool, and where the balance stands."""
 
-    queue: Lists  # the oldest page of a clock is the one under its hand
+    queue: Queues  # the oldest page of a clock is the one under its hand
     used: np.ndarray  # uint8 by page: the reference bit
     p: np.ndarray  # float64 by pool: pages that T1 should have
     c: np.ndarray  # int64 by pool: pages that the pool may hold
 
 
-class Car(Replacement):
+class Car(Queued):
     """Clock with adaptive replacement: clocks T1 and T2, LRU ghosts B1 and B2, balanced like ARC.
 
     Bansal & Modha, FAST 2004. libCacheSim has no CAR.
@@ -32,7 +32,7 @@ class Car(Replacement):
     name = "car"
 
     def state(self, pools: Pools) -> Clocks:
-        return Clocks(lists(pools, 4), np.zeros(pools.pages, np.uint8), np.zeros(pools.number), pools.capacity)
+        return Clocks(queues(pools, 4), np.zeros(pools.pages, np.uint8), np.zeros(pools.number), pools.capacity)
 
     @staticmethod
     @jit
@@ -55,16 +55,11 @@ class Car(Replacement):
             into = _T1
             t1, t2 = q.length[pool, _T1], q.length[pool, _T2]
             if b1 > 0 and t1 + b1 >= s.c[pool]:
-                drop(q, pool, oldest(q, pool, _B1))
+                pop(q, pool, _B1)
             elif b2 > 0 and t1 + t2 + b1 + b2 >= 2 * s.c[pool]:
-                drop(q, pool, oldest(q, pool, _B2))
+                pop(q, pool, _B2)
         push(q, pool, into, page)
         s.used[page] = 0
-
-    @staticmethod
-    @jit
-    def remove(s, pool, page):
-        drop(s.queue, pool, page)
 
     @staticmethod
     @jit
@@ -73,8 +68,7 @@ class Car(Replacement):
         while True:
             t1, t2 = q.length[pool, _T1], q.length[pool, _T2]
             from_t1 = t2 == 0 or (t1 > 0 and t1 >= max(1.0, s.p[pool]))
-            leaves = oldest(q, pool, _T1 if from_t1 else _T2)
-            drop(q, pool, leaves)
+            leaves = pop(q, pool, _T1 if from_t1 else _T2)
             if s.used[leaves] == 0:
                 push(q, pool, _B1 if from_t1 else _B2, leaves)
                 return leaves

@@ -11,7 +11,7 @@ import numpy as np
 
 from tracekit.kernel import jit
 from tracekit.module import param
-from tracekit.modules.reclamation.lists import OFF, Lists, drop, lists, move, oldest, push
+from tracekit.modules.reclamation.queues import OFF, Queued, Queues, drop, move, oldest, pop, push, queues
 from tracekit.modules.reclamation.replacement import Pools, Replacement
 
 _HIR, _GONE = 0, 1
@@ -20,15 +20,15 @@ _HIR, _GONE = 0, 1
 class Recencies(NamedTuple):
     """The stack S of each pool, the list Q of its resident HIR pages, and that of those in S that are not resident."""
 
-    stack: Lists
-    queue: Lists
+    stack: Queues
+    queue: Queues
     is_lir: np.ndarray  # bool by page
     lir: np.ndarray  # int64 by pool: its LIR pages
     most_lir: np.ndarray  # int64 by pool
     most_stack: np.ndarray  # int64 by pool
 
 
-class Lirs(Replacement):
+class Lirs(Queued):
     """Low inter-reference recency set: LIR pages stay; HIR pages pass through a short list, and become LIR if they are used
     again while they are on the recency stack.
 
@@ -51,7 +51,7 @@ class Lirs(Replacement):
         hir = np.maximum(1, (pools.capacity * self.params.hir).astype(np.int64))
         most = np.maximum(0, pools.capacity - hir), (pools.capacity * self.params.stack).astype(np.int64)
         is_lir, lir = np.zeros(pools.pages, np.bool_), np.zeros(pools.number, np.int64)
-        return Recencies(lists(pools, 1), lists(pools, 2), is_lir, lir, *most)
+        return Recencies(queues(pools, 1), queues(pools, 2), is_lir, lir, *most)
 
     @staticmethod
     @jit
@@ -97,8 +97,7 @@ class Lirs(Replacement):
     def victim(s, pool, page):
         if s.queue.length[pool, _HIR] == 0:
             _demote(s, pool)
-        leaves = oldest(s.queue, pool, _HIR)
-        drop(s.queue, pool, leaves)
+        leaves = pop(s.queue, pool, _HIR)
         if s.stack.on[leaves] != OFF:
             push(s.queue, pool, _GONE, leaves)
         return leaves
@@ -143,6 +142,5 @@ def _prune(s, pool):
 def _bound(s, pool):
     """Forget pages that left memory first until the stack is within its bound."""
     while s.stack.length[pool, 0] > s.most_stack[pool] and s.queue.length[pool, _GONE] > 0:
-        page = oldest(s.queue, pool, _GONE)
-        drop(s.queue, pool, page)
+        page = pop(s.queue, pool, _GONE)
         drop(s.stack, pool, page)

@@ -13,7 +13,6 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from tracekit.host import STATES
-from tracekit.kernel import jit
 from tracekit.module import Duration, Module, Out, Site, param
 from tracekit.modules.machine import defaults
 from tracekit.schema import FAULTS
@@ -41,6 +40,9 @@ class Replacement(Module):
     - ``victim(s, pool, page) -> page``: choose the page that leaves so that ``page`` can come in, and drop it.
 
     A policy that needs more of an access than the page may have ``see(s, page, …columns)``, called before each access.
+    Two more hooks only save time, because memory is slow where page numbers come in no order: ``soon(s, page)`` tells of a
+    page that will be accessed a little later, for the policy to ``prefetch`` what it keeps of it, and ``upcoming(s, pool)
+    -> page`` names one that is likely to be chosen a little later.
     """
 
     family = "paging"
@@ -56,6 +58,8 @@ class Replacement(Module):
     admit: ClassVar[Any] = staticmethod(defaults.admit)
     remove: ClassVar[Any] = staticmethod(defaults.remove)
     victim: ClassVar[Any] = staticmethod(defaults.victim)
+    soon: ClassVar[Any] = staticmethod(defaults.soon)
+    upcoming: ClassVar[Any] = staticmethod(defaults.upcoming)
 
     def state(self, pools: Pools) -> Any:
         """The policy's arrays for these pools, as a NamedTuple."""
@@ -64,7 +68,7 @@ class Replacement(Module):
     def setup(self, site: Site) -> Any:
         self.site = site
         host = site.host
-        if int(host.pools[0]) == 1:
+        if len(host.vm) == 1 or "tax" not in site.stages:
             one = np.zeros(1, np.int64)
             return self.state(Pools(1, len(host.frame), one + site.frames, one, one + len(host.frame)))
         return self.state(Pools(len(host.vm), len(host.frame), host.target.copy(), host.vm.first.copy(), host.vm.pages.copy()))
@@ -112,47 +116,3 @@ class Unbounded(Replacement):
 
     def clocks(self) -> Mapping[str, int]:
         return {}  # not even where targets ask for it: it has no victim to name
-
-
-class Links(NamedTuple):
-    """Doubly linked lists of pages, one a pool: ``after`` leads from the newest to the oldest."""
-
-    before: np.ndarray  # uint32 by page
-    after: np.ndarray  # uint32 by page
-    newest: np.ndarray  # uint32 by pool
-    oldest: np.ndarray  # uint32 by pool
-
-
-END = np.uint32(0xFFFFFFFF)
-
-
-def links(pools: Pools) -> Links:
-    """Empty lists."""
-    return Links(*(np.full(n, END) for n in (pools.pages, pools.pages, pools.number, pools.number)))
-
-
-@jit
-def push_newest(s, pool, page):
-    """Put a page at the newest end of its list."""
-    first = s.newest[pool]
-    s.before[page] = END
-    s.after[page] = first
-    if first == END:
-        s.oldest[pool] = page
-    else:
-        s.before[first] = page
-    s.newest[pool] = page
-
-
-@jit
-def unlink(s, pool, page):
-    """Take a page out of its list."""
-    newer, older = s.before[page], s.after[page]
-    if newer == END:
-        s.newest[pool] = older
-    else:
-        s.after[newer] = older
-    if older == END:
-        s.oldest[pool] = newer
-    else:
-        s.before[older] = newer

@@ -11,24 +11,23 @@ import numpy as np
 
 from tracekit.kernel import jit
 from tracekit.module import param
-from tracekit.modules.reclamation.lists import OFF, Lists, drop, is_on, lists, oldest, push
+from tracekit.modules.reclamation.queues import OFF, Queued, Queues, drop, is_on, pop, push, queues, upcoming
 from tracekit.modules.reclamation.replacement import Pools, Replacement
 
 _SMALL, _MAIN, _GHOST, _AWAITED = 0, 1, 2, 3
 _CAP = 3
 
 
-class Queues(NamedTuple):
-    """The queues of each pool (a ghost that comes in is awaited), and a counter of uses a page."""
+class Sieves(NamedTuple):
+    """The queues of each pool (a ghost that comes in is awaited), with a counter of uses as the note of a page."""
 
-    queue: Lists
-    uses: np.ndarray  # uint8 by page
+    queue: Queues
     small: np.ndarray  # int64 by pool: pages of the small queue
     ghosts: np.ndarray  # int64 by pool: pages remembered
     early: np.ndarray  # bool by pool: whether what does not fit into the small queue goes to the main one, as nothing has left yet
 
 
-class S3Fifo(Replacement):
+class S3Fifo(Queued):
     """S3-FIFO: a small FIFO, a main FIFO with counters for what is used more than once, and ghosts of what left the small one.
 
     Yang et al., SOSP 2023. While memory fills up, libCacheSim 0.3.5 puts what exceeds the small queue into the main one;
@@ -49,23 +48,24 @@ class S3Fifo(Replacement):
         ghosts: float = param(0.9, "pages remembered after they have left the small queue, as a part of memory", low=0.0, high=10.0)
         variant: str = param("paper", "where pages go while memory fills up", choices=("paper", "libcachesim"))
 
-    def state(self, pools: Pools) -> Queues:
+    def state(self, pools: Pools) -> Sieves:
         small = (pools.capacity * self.params.small).astype(np.int64)
         ghosts = (pools.capacity * self.params.ghosts).astype(np.int64)
         early = np.full(pools.number, self.params.variant == "libcachesim")
-        return Queues(lists(pools, 4), np.zeros(pools.pages, np.uint8), small, ghosts, early)
+        return Sieves(queues(pools, 4), small, ghosts, early)
 
     @staticmethod
     @jit
     def touch(s, pool, page):
-        if s.uses[page] < _CAP:
-            s.uses[page] += 1
+        uses = s.queue.note[page]
+        if uses < _CAP:
+            s.queue.note[page] = uses + 1
 
     @staticmethod
     @jit
     def admit(s, pool, page):
         q = s.queue
-        s.uses[page] = 0
+        q.note[page] = 0
         if q.on[page] != OFF:  # remembered
             drop(q, pool, page)
             push(q, pool, _MAIN, page)
@@ -73,11 +73,6 @@ class S3Fifo(Replacement):
             push(q, pool, _MAIN, page)
         else:
             push(q, pool, _SMALL, page)
-
-    @staticmethod
-    @jit
-    def remove(s, pool, page):
-        drop(s.queue, pool, page)
 
     @staticmethod
     @jit
@@ -90,24 +85,28 @@ class S3Fifo(Replacement):
         from_small = q.length[pool, _SMALL] >= s.small[pool] or q.length[pool, _MAIN] == 0
         while True:
             if from_small and q.length[pool, _SMALL] > 0:
-                leaves = oldest(q, pool, _SMALL)
-                drop(q, pool, leaves)
-                if s.uses[leaves] < 2:
+                leaves = pop(q, pool, _SMALL)
+                if q.note[leaves] < 2:
                     _remember(s, pool, leaves)
                     return leaves
-                s.uses[leaves] = 0
+                q.note[leaves] = 0
             else:
-                leaves = oldest(q, pool, _MAIN)
-                drop(q, pool, leaves)
-                if s.uses[leaves] == 0:
+                leaves = pop(q, pool, _MAIN)
+                if q.note[leaves] == 0:
                     return leaves
-                s.uses[leaves] -= 1
+                q.note[leaves] -= 1
             push(q, pool, _MAIN, leaves)
+
+    @staticmethod
+    @jit
+    def upcoming(s, pool):
+        which = _SMALL if s.queue.length[pool, _SMALL] >= s.small[pool] else _MAIN
+        return upcoming(s.queue, pool, which, s.queue.book[pool, which].tail)
 
 
 @jit
 def _remember(s, pool, page):
     if s.ghosts[pool] > 0:
         if s.queue.length[pool, _GHOST] >= s.ghosts[pool]:
-            drop(s.queue, pool, oldest(s.queue, pool, _GHOST))
+            pop(s.queue, pool, _GHOST)
         push(s.queue, pool, _GHOST, page)

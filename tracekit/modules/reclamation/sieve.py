@@ -4,24 +4,13 @@ Y. Zhang, J. Yang, Y. Yue, Y. Vigfusson and K. V. Rashmi, "SIEVE is Simpler than
 Algorithm for Web Caches", NSDI 2024. No parameters.
 """
 
-from typing import NamedTuple
-
-import numpy as np
-
+from tracekit.host import NONE
 from tracekit.kernel import jit
-from tracekit.modules.reclamation.lists import NEWER, Lists, drop, end, lists, oldest, push
-from tracekit.modules.reclamation.replacement import Pools, Replacement
+from tracekit.modules.reclamation.lru import Lru
+from tracekit.modules.reclamation.queues import drop, oldest, push, upcoming
 
 
-class Sieved(NamedTuple):
-    """A queue, a bit a page, and the hand: a page, or the queue's end if it has come to the newest."""
-
-    queue: Lists
-    used: np.ndarray  # uint8 by page
-    hand: np.ndarray  # uint32 by pool
-
-
-class Sieve(Replacement):
+class Sieve(Lru):
     """SIEVE: unlike CLOCK, survivors stay where they are in the queue, and new pages do not join behind the hand.
 
     Zhang et al., NSDI 2024. Misses equal libCacheSim's Sieve exactly.
@@ -29,40 +18,56 @@ class Sieve(Replacement):
 
     name = "sieve"
 
-    def state(self, pools: Pools) -> Sieved:
-        hand = pools.pages + np.arange(pools.number, dtype=np.uint32)
-        return Sieved(lists(pools, 1), np.zeros(pools.pages, np.uint8), hand)
-
     @staticmethod
     @jit
     def touch(s, pool, page):
-        s.used[page] = 1
+        s.queue.note[page] = 1
 
     @staticmethod
     @jit
     def admit(s, pool, page):
+        s.queue.note[page] = 0
         push(s.queue, pool, 0, page)
-        s.used[page] = 0
 
     @staticmethod
     @jit
     def remove(s, pool, page):
-        if s.hand[pool] == page:
-            s.hand[pool] = s.queue.link[page, NEWER]
         drop(s.queue, pool, page)
+        _pass_holes(s.queue, pool)
 
     @staticmethod
     @jit
     def victim(s, pool, page):
-        ends = end(s.queue, pool, 0)
-        leaves = s.hand[pool]
+        q = s.queue
+        b = q.book[pool, 0]
         while True:
-            if leaves == ends:
-                leaves = oldest(s.queue, pool, 0)
-            if s.used[leaves] == 0:
+            if b.hand < 0:
+                oldest(q, pool, 0)
+                b.hand = b.tail
+            leaves = q.entry[b.first + (b.hand & (b.room - 1))]
+            if q.note[leaves] == 0:
                 break
-            s.used[leaves] = 0
-            leaves = s.queue.link[leaves, NEWER]
-        s.hand[pool] = s.queue.link[leaves, NEWER]
-        drop(s.queue, pool, leaves)
+            q.note[leaves] = 0
+            b.hand += 1
+            _pass_holes(q, pool)
+        drop(q, pool, leaves)
+        _pass_holes(q, pool)
         return leaves
+
+    @staticmethod
+    @jit
+    def upcoming(s, pool):
+        return upcoming(s.queue, pool, 0, s.queue.book[pool, 0].hand)
+
+
+@jit
+def _pass_holes(q, pool):
+    """Move the hand on to the next page; past the newest it starts at the oldest again when it is next needed, so that a
+    page which joins the queue now is not taken for one that the hand has come to."""
+    b = q.book[pool, 0]
+    if b.hand < 0:
+        return
+    while b.hand < b.head and q.entry[b.first + (b.hand & (b.room - 1))] == NONE:
+        b.hand += 1
+    if b.hand >= b.head:
+        b.hand = -1

@@ -11,7 +11,7 @@ import numpy as np
 
 from tracekit.kernel import jit
 from tracekit.module import param
-from tracekit.modules.reclamation.lists import Lists, drop, lists, move, oldest, push
+from tracekit.modules.reclamation.queues import Queued, Queues, move, oldest, pop, push, queues
 from tracekit.modules.reclamation.replacement import Pools, Replacement
 
 _MOST = 4
@@ -21,12 +21,12 @@ _ENDLESS = 1 << 40
 class Segments(NamedTuple):
     """LRU lists of each pool, from where pages leave (0) to the best protected."""
 
-    queue: Lists
+    queue: Queues
     limit: np.ndarray  # int64 (pool, segment): pages beyond which its oldest goes to the segment below
     top: np.ndarray  # int64 by pool: the best protected segment
 
 
-class Slru(Replacement):
+class Slru(Queued):
     """Segmented LRU with two segments: what is used again is protected; what the protected segment is too small for
     goes back on probation, from where pages leave.
 
@@ -50,10 +50,10 @@ class Slru(Replacement):
         limit = np.zeros((pools.number, _MOST), np.int64)
         if self.params.variant == "libcachesim":
             limit[:] = pools.capacity[:, None] // _MOST
-            return Segments(lists(pools, _MOST), limit, np.full(pools.number, _MOST - 1))
+            return Segments(queues(pools, _MOST), limit, np.full(pools.number, _MOST - 1))
         limit[:, 0] = _ENDLESS
         limit[:, 1] = pools.capacity * self.params.protected
-        return Segments(lists(pools, _MOST), limit, np.ones(pools.number, np.int64))
+        return Segments(queues(pools, _MOST), limit, np.ones(pools.number, np.int64))
 
     @staticmethod
     @jit
@@ -77,15 +77,9 @@ class Slru(Replacement):
 
     @staticmethod
     @jit
-    def remove(s, pool, page):
-        drop(s.queue, pool, page)
-
-    @staticmethod
-    @jit
     def victim(s, pool, page):
         segment = 0
         while s.queue.length[pool, segment] == 0:
             segment += 1
-        leaves = oldest(s.queue, pool, segment)
-        drop(s.queue, pool, leaves)
+        leaves = pop(s.queue, pool, segment)
         return leaves

@@ -11,7 +11,7 @@ import numpy as np
 
 from tracekit.kernel import jit
 from tracekit.module import param
-from tracekit.modules.reclamation.lists import OFF, Lists, drop, is_on, lists, move, oldest, push
+from tracekit.modules.reclamation.queues import OFF, Queued, Queues, drop, is_on, move, pop, push, queues, upcoming
 from tracekit.modules.reclamation.replacement import Pools, Replacement
 
 _IN, _MAIN, _OUT, _AWAITED = 0, 1, 2, 3
@@ -20,12 +20,12 @@ _IN, _MAIN, _OUT, _AWAITED = 0, 1, 2, 3
 class TwoQueues(NamedTuple):
     """A1in, Am and A1out of each pool (a page of A1out that comes in is awaited), and the limits of two of them."""
 
-    queue: Lists
+    queue: Queues
     kin: np.ndarray  # int64 by pool
     kout: np.ndarray  # int64 by pool
 
 
-class TwoQ(Replacement):
+class TwoQ(Queued):
     """2Q, full version: A1in (FIFO), A1out (its ghosts, FIFO) and Am (LRU). A page of A1out that comes in leaves A1out first.
 
     Johnson & Shasha, VLDB 1994. Misses equal libCacheSim's TwoQ exactly from 4 frames up (below that, libCacheSim lets no
@@ -41,7 +41,7 @@ class TwoQ(Replacement):
 
     def state(self, pools: Pools) -> TwoQueues:
         limits = ((pools.capacity * part).astype(np.int64) for part in (self.params.kin, self.params.kout))
-        return TwoQueues(lists(pools, 4), *limits)
+        return TwoQueues(queues(pools, 4), *limits)
 
     @staticmethod
     @jit
@@ -60,24 +60,23 @@ class TwoQ(Replacement):
 
     @staticmethod
     @jit
-    def remove(s, pool, page):
-        drop(s.queue, pool, page)
-
-    @staticmethod
-    @jit
     def victim(s, pool, page):
         q = s.queue
         if is_on(q, pool, _OUT, page):
             drop(q, pool, page)
             push(q, pool, _AWAITED, page)
         if q.length[pool, _IN] <= s.kin[pool] and q.length[pool, _MAIN] > 0:
-            leaves = oldest(q, pool, _MAIN)
-            drop(q, pool, leaves)
+            leaves = pop(q, pool, _MAIN)
             return leaves
-        leaves = oldest(q, pool, _IN)
-        drop(q, pool, leaves)
+        leaves = pop(q, pool, _IN)
         if s.kout[pool] > 0:
             if q.length[pool, _OUT] >= s.kout[pool]:
-                drop(q, pool, oldest(q, pool, _OUT))
+                pop(q, pool, _OUT)
             push(q, pool, _OUT, leaves)
         return leaves
+
+    @staticmethod
+    @jit
+    def upcoming(s, pool):
+        which = _MAIN if s.queue.length[pool, _IN] <= s.kin[pool] else _IN
+        return upcoming(s.queue, pool, which, s.queue.book[pool, which].tail)

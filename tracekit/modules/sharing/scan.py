@@ -43,8 +43,8 @@ def scan_page(h, p, s, v, page):
         if trust(s, v, page):
             list_frame(h, f, digest, HINT)
         return
-    forget(h, p, page)
-    merge(h, p, page, g)
+    forget(h, p, vm, page)
+    merge(h, p, vm, page, g)
 
 
 @jit
