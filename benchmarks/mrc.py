@@ -10,12 +10,13 @@ import tempfile
 from pathlib import Path
 
 import polars as pl
-from replacement import _libcachesim, _oracle_general, _timed
+from replacement import TRACES, _libcachesim, _oracle_general, _timed
 
 from tracekit.mrc import curves
 from tracekit.synth import synthesize
 from tracekit.trace import Trace, open_trace
 
+ROUNDS = 5
 CURVES = {
     "exact": {"method": "exact"},
     "shards 10 %": {"method": "shards"},
@@ -27,8 +28,7 @@ CURVES = {
 def main(files: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         if not files:
-            real = Path(__file__).parent.parent / "traces"
-            files = [str(real / f"{name}.access.parquet") for name in ("balloon-workload", "three-vms")]
+            files = [str(TRACES / f"{name}.access.parquet") for name in ("balloon-workload", "three-vms")]
             files.append(str(synthesize("zipf", folder, accesses=10_000_000, pages=1 << 20)[0]))
         print(f"{'trace':18}{'M rows':>7}{'LRU size':>9}{'libCacheSim':>12}  " + "".join(f"{name:>18}" for name in CURVES))
         for file in files:
@@ -38,10 +38,10 @@ def main(files: list[str]) -> None:
 
 def _compare(trace: Trace, records: Path, frames: int) -> None:
     rows = trace.rows["access"]
-    expected, peer = _timed(lambda: _libcachesim("lru", records, frames, rows))
+    expected, peer = _timed(lambda: _libcachesim("lru", records, frames, rows), ROUNDS)
     line = f"{trace.name:18}{rows / 1e6:7.1f}{frames:9}{peer:10.2f} s  "
     for name, arguments in CURVES.items():
-        ratio, seconds = _timed(lambda arguments=arguments: curves(trace, **arguments, sizes=[frames])["miss_ratio"][0])
+        ratio, seconds = _timed(lambda arguments=arguments: curves(trace, **arguments, sizes=[frames])["miss_ratio"][0], ROUNDS)
         if name == "exact" and round(ratio * rows) != expected:
             sys.exit(f"{trace.name}: {round(ratio * rows)} misses, libCacheSim has {expected}")
         line += f"{seconds:8.2f} s{peer / seconds:7.1f}×"
