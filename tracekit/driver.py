@@ -69,7 +69,8 @@ def build(stages: Mapping[str, Module], kinds: tuple[str, ...]) -> Driver:
 def _imports(policies: Mapping[str, type], others: Mapping[str, type]) -> str:
     """Bind every policy's functions, and every other stage's hooks, to the names that the code below uses."""
     lines = [
-        "from tracekit.kernel import entry, jit, prefetch",
+        "from tracekit.kernel import entry, jit",
+        "from tracekit.prefetch import prefetch",
         f"may_share = {'sharing' in policies}",
         f"one_pool = {'tax' not in others}",
     ]

@@ -21,10 +21,6 @@ from typing import Any, TypeVar
 import numba
 import numpy as np
 import xxhash
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -51,34 +47,6 @@ def entry(function: F) -> F:
 def is_compiled() -> bool:
     """Whether kernels are compiled (False under NUMBA_DISABLE_JIT=1)."""
     return not numba.config.DISABLE_JIT  # pyright: ignore[reportPrivateImportUsage, reportAttributeAccessIssue]
-
-
-if is_compiled():
-
-    @intrinsic  # pyright: ignore[reportArgumentType]
-    def prefetch(typing_context, array, index):
-        """Have the processor fetch an element of a one-dimensional array into its cache, for a write to come."""
-        byte = ir.IntType(8).as_pointer()
-        word = ir.IntType(32)
-
-        def code(context, builder, signature, arguments):
-            array_type, index_type = signature.args
-            struct = context.make_array(array_type)(context, builder, arguments[0])
-            (stride,) = cgutils.unpack_tuple(builder, struct.strides, 1)
-            offset = builder.mul(context.cast(builder, arguments[1], index_type, types.intp), stride)
-            address = builder.gep(builder.bitcast(struct.data, byte), [offset])
-            function = cgutils.get_or_insert_function(
-                builder.module, ir.FunctionType(ir.VoidType(), [byte, word, word, word]), "llvm.prefetch.p0"
-            )
-            builder.call(function, [address, word(1), word(3), word(1)])
-            return context.get_dummy_value()
-
-        return types.void(array, index), code
-
-else:
-
-    def prefetch(array, index):
-        """Nothing to be had from that, uncompiled."""
 
 
 def template_body(source: Path) -> str:
@@ -146,7 +114,7 @@ def _can_cache(function: Callable[..., Any]) -> bool:
 
 
 #: What of tracekit itself the templates and built-in policies can reach.
-_REACHED = ("future.py", "host.py", "kernel.py", "rng.py", "stream.py", "units.py", "modules")
+_REACHED = ("future.py", "host.py", "kernel.py", "prefetch.py", "rng.py", "stream.py", "units.py", "modules")
 
 
 @cache

@@ -6,10 +6,12 @@ A package registers its classes under the entry points ``tracekit.modules`` as `
 from tracekit.host import BALLOONED, GUEST_OUT, HINT, IN_USE, KNOWN, NONE, PRIVATE, SHARED, SWAPPED, TOUCHED, Host
 from tracekit.kernel import jit
 from tracekit.module import Duration, Module, Out, Site, Size, param
-from tracekit.modules.reclamation.replacement import Links, Pools, Replacement, links, push_newest, unlink
+from tracekit.modules.reclamation.queues import OneQueue, Queued, Queues, drop, move, newest, oldest, pop, push, queues
+from tracekit.modules.reclamation.replacement import Pools, Replacement
 from tracekit.modules.remapping.remap import Remap
 from tracekit.modules.sharing.sharing import Sharing
 from tracekit.modules.tax.allocation import Allocation
+from tracekit.prefetch import prefetch
 from tracekit.rng import below
 from tracekit.schema import Column, Table
 
@@ -28,10 +30,12 @@ __all__ = [
     "Column",
     "Duration",
     "Host",
-    "Links",
     "Module",
+    "OneQueue",
     "Out",
     "Pools",
+    "Queued",
+    "Queues",
     "Remap",
     "Replacement",
     "Sharing",
@@ -39,9 +43,14 @@ __all__ = [
     "Size",
     "Table",
     "below",
+    "drop",
     "jit",
-    "links",
+    "move",
+    "newest",
+    "oldest",
     "param",
-    "push_newest",
-    "unlink",
+    "pop",
+    "prefetch",
+    "push",
+    "queues",
 ]

@@ -1,38 +1,32 @@
 """A stranger's package: a replacement policy and a sharing scheme, each in a few lines."""
 
-from tracekit.plugin import Replacement, Sharing, jit, links, push_newest, unlink
+from tracekit.plugin import OneQueue, Queued, Sharing, drop, jit, move, newest, push, queues
 
 
-class Mru(Replacement):
+class Mru(Queued):
     """The most recently used page leaves: right for loops a little larger than memory."""
 
     name = "mru"
 
     def state(self, pools):
-        return links(pools)
+        return OneQueue(queues(pools, 1))
 
     @staticmethod
     @jit
     def touch(s, pool, page):
-        unlink(s, pool, page)
-        push_newest(s, pool, page)
+        move(s.queue, pool, 0, page)
 
     @staticmethod
     @jit
     def admit(s, pool, page):
-        push_newest(s, pool, page)
-
-    @staticmethod
-    @jit
-    def remove(s, pool, page):
-        unlink(s, pool, page)
+        push(s.queue, pool, 0, page)
 
     @staticmethod
     @jit
     def victim(s, pool, page):
-        newest = s.newest[pool]
-        unlink(s, pool, newest)
-        return newest
+        leaves = newest(s.queue, pool, 0)
+        drop(s.queue, pool, leaves)
+        return leaves
 
 
 class ZeroOnly(Sharing):

@@ -6,7 +6,8 @@ next entries while it compares. Memory is at most 48 bytes a distinct page.
 
 import numpy as np
 
-from tracekit.kernel import entry, jit, prefetch
+from tracekit.kernel import entry, jit
+from tracekit.prefetch import prefetch
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FREE = np.uint32(0xFFFFFFFF)

@@ -6,11 +6,12 @@ The replacement policy answers *which page*; everything is counted here, so that
 import numpy as np
 
 from tracekit.host import KNOWN, NONE, SHARED, SWAPPED, TOUCHED
-from tracekit.kernel import entry, jit, prefetch
+from tracekit.kernel import entry, jit
 
 # bind
 from tracekit.modules.machine.defaults import may_share, one_pool, touch, upcoming, victim
 from tracekit.modules.machine.frames import attach, find, merge, pool_of, unlist, unmap
+from tracekit.prefetch import prefetch
 
 # end bind
 

@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from tracekit.host import NONE
-from tracekit.kernel import jit, prefetch, rare
+from tracekit.kernel import jit, rare
 from tracekit.modules.reclamation.replacement import Pools, Replacement
+from tracekit.prefetch import prefetch
 
 OFF = 255
 #: How far ahead of the front of a queue the processor is told of a page.
@@ -88,6 +89,18 @@ def oldest(q, pool, which):
         if page != NONE:
             return page
         b.tail += 1
+    return NONE
+
+
+@jit
+def newest(q, pool, which):
+    """The page at the end of a queue, or NONE."""
+    b = q.book[pool, which]
+    while b.tail < b.head:
+        page = q.entry[b.first + ((b.head - 1) & (b.room - 1))]
+        if page != NONE:
+            return page
+        b.head -= 1
     return NONE
 
 
