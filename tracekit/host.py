@@ -37,6 +37,7 @@ VM_FIELDS = (
     "pages",  # size
     "populates",  # content rows make pages resident (the VM has no access rows to do so)
     "resident",
+    "space",  # with resident × the accesses of its pool: the page-accesses (space-time) that it has held
     "sole",  # pages that alone map their frame: what can be paged out
     "ballooned",
     "swapped",

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tracekit.host import NONE
 from tracekit.kernel import jit
 
 #: Whether a frame may have several mappers: a constant to the compiler, which leaves out what cannot happen.
@@ -27,6 +28,12 @@ def remove(s, pool, page):
 def victim(s, pool, page):
     """Never asked: there is a frame for every page. Answers the page itself."""
     return np.uint32(page)
+
+
+@jit
+def expired(s, pool, page, faults):
+    """No page leaves without need."""
+    return NONE
 
 
 @jit

@@ -25,6 +25,24 @@ def pool_of(h, vm):
 
 
 @jit
+def count_resident(h, vm, change):
+    """A VM has ``change`` more pages resident from now on, and its space-time is counted from now on."""
+    h.vm[vm].resident += change
+    h.vm[vm].space -= change * virtual_time(h, vm)
+
+
+@jit
+def virtual_time(h, vm):
+    """Accesses of the pool before this moment: the time that has passed for it, whatever the trace's clock says."""
+    if h.pools[0] > 1:
+        return h.vm[vm].accesses
+    time = 0
+    for i in range(h.vm.size):
+        time += h.vm[i].accesses
+    return time
+
+
+@jit
 def enlist(h, p, page):
     """A page has come to be the only one on its frame: it can be paged out."""
     vm = h.page_vm[page]
@@ -47,7 +65,7 @@ def attach(h, p, page, f):
     h.refs[f] = 1
     h.owner[f] = page
     h.kind[f] = PRIVATE
-    h.vm[h.page_vm[page]].resident += 1
+    count_resident(h, h.page_vm[page], 1)
     enlist(h, p, page)
 
 
@@ -56,7 +74,7 @@ def unmap(h, p, page):
     """Take a page off its frame and free the frame if it was the last. The policy must have let go of the page."""
     f = h.frame[page]
     h.frame[page] = NONE
-    h.vm[h.page_vm[page]].resident -= 1
+    count_resident(h, h.page_vm[page], -1)
     h.refs[f] -= 1
     h.owner[f] ^= page
     if not may_share or h.refs[f] == 0:
@@ -85,7 +103,7 @@ def merge(h, p, page, g):
     h.frame[page] = g
     h.refs[g] += 1
     h.owner[g] ^= page
-    h.vm[h.page_vm[page]].resident += 1
+    count_resident(h, h.page_vm[page], 1)
 
 
 @jit

@@ -9,7 +9,7 @@ from tracekit.host import KNOWN, NONE, SHARED, SWAPPED, TOUCHED
 from tracekit.kernel import entry, jit
 
 # bind
-from tracekit.modules.machine.defaults import may_share, touch, victim
+from tracekit.modules.machine.defaults import expired, may_share, touch, victim
 from tracekit.modules.machine.frames import attach, find, merge, pool_of, unlist, unmap
 
 # end bind
@@ -18,7 +18,14 @@ from tracekit.modules.machine.frames import attach, find, merge, pool_of, unlist
 @jit
 def access(h, p, vm, page, write):
     """The guest touches a page. Returns whether the page has come to be on a private frame by that."""
-    h.vm[vm].accesses += 1
+    now_private = use(h, p, vm, page, write)
+    h.vm[vm].accesses += 1  # last: what comes and goes for an access does so before it
+    return now_private
+
+
+@jit
+def use(h, p, vm, page, write):
+    """Have a page resident, and private if it is written."""
     f = h.frame[page]
     if f == NONE:
         fault(h, p, vm, page)
@@ -29,6 +36,17 @@ def access(h, p, vm, page, write):
     if not may_share or h.refs[f] == 1:
         touch(p, pool_of(h, vm), page)
     return False
+
+
+@jit
+def release(h, p, vm, page):
+    """Page out what a policy of variable space gives up before ``page`` is used. It is asked until it answers NONE."""
+    pool = pool_of(h, vm)
+    while True:
+        leaves = expired(p, pool, page, h.frame[page] == NONE)
+        if leaves == NONE:
+            return
+        let_go(h, p, leaves)
 
 
 @jit
@@ -95,11 +113,16 @@ def richest(h):
 
 @jit
 def page_out_one(h, p, vm, incoming):
-    """Page out the policy's victim among a VM's pages; where an equal page is known, share it instead.
+    """Page out the policy's victim among a VM's pages."""
+    let_go(h, p, victim(p, pool_of(h, vm), incoming))
 
-    The victim's frame is private or a hint, or a shared one that nobody else maps any more.
+
+@jit
+def let_go(h, p, page):
+    """Page out a page that the policy has dropped; where an equal page is known, share it instead.
+
+    Its frame is private or a hint, or a shared one that nobody else maps any more.
     """
-    page = victim(p, pool_of(h, vm), incoming)
     payer = h.page_vm[page]
     h.vm[payer].sole -= 1
     f = h.frame[page]

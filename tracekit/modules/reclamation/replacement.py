@@ -41,6 +41,9 @@ class Replacement(Module):
     - ``victim(s, pool, page) -> page``: choose the page that leaves so that ``page`` can come in, and drop it.
 
     A policy that needs more of an access than the page may have ``see(s, page, …columns)``, called before each access.
+    A policy of variable space has ``expired(s, pool, page, faults) -> page or NONE``, asked before each access until it
+    answers NONE (so NONE once an access of the pool): a page other than ``page``, the one about to be used, that leaves
+    though nobody needs its frame, and that the policy has dropped. ``faults``: ``page`` is not resident.
     """
 
     family = "paging"
@@ -56,6 +59,7 @@ class Replacement(Module):
     admit: ClassVar[Any] = staticmethod(defaults.admit)
     remove: ClassVar[Any] = staticmethod(defaults.remove)
     victim: ClassVar[Any] = staticmethod(defaults.victim)
+    expired: ClassVar[Any] = staticmethod(defaults.expired)
 
     def state(self, pools: Pools) -> Any:
         """The policy's arrays for these pools, as a NamedTuple."""
@@ -91,9 +95,11 @@ class Replacement(Module):
 
     def finish(self, now: int, out: Out) -> None:
         host = self.site.host
+        time = host.vm.accesses if host.pools[0] > 1 else np.full(len(host.vm), host.vm.accesses.sum())
         for i, vm in enumerate(self.site.trace.vms):
-            counts = {name: int(host.vm[name][i]) for name in FAULTS.names[4:]}
-            out.row("faults", now, vm.name, **counts)
+            counts = {name: int(host.vm[name][i]) for name in FAULTS.names[4:] if name != "mean_resident"}
+            space = int(host.vm.resident[i] * time[i] + host.vm.space[i])
+            out.row("faults", now, vm.name, **counts, mean_resident=space / time[i] if time[i] else None)
 
 
 class NoPages(NamedTuple):
