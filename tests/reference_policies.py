@@ -13,16 +13,23 @@ class Cache:
     def __init__(self, frames, libcachesim=False):
         self.frames, self.libcachesim = frames, libcachesim
         self.misses = 0
+        self.space = 0  # pages held, summed over the accesses
 
     def run(self, pages):
-        for page in pages:
+        self.pages = pages
+        for self.number, page in enumerate(pages):
+            self.release(page)
             if self.holds(page):
                 self.use(page)
             else:
                 self.misses += 1
                 self.miss(page)
+            self.space += len(self)
             assert self.libcachesim or len(self) <= self.frames
         return self.misses
+
+    def release(self, page):
+        """Give up what is not needed before a page is used, which only a policy of variable space does."""
 
     def holds(self, page):
         return any(page in queue for queue in self.queues())
@@ -364,4 +371,37 @@ class Lirs(Cache):
             del self.stack[pop_oldest(self.gone)]
 
 
-POLICIES = {"clock": Clock, "sieve": Sieve, "s3fifo": S3Fifo, "slru": Slru, "lfu": Lfu, "2q": TwoQ, "arc": Arc, "car": Car, "lirs": Lirs}
+class Mq(Cache):
+    def __init__(self, frames, queues=8, lifetime=10_000, qout=4.0):
+        super().__init__(frames)
+        self.levels = [OrderedDict() for _ in range(queues)]  # page → when it sinks
+        self.uses, self.out = {}, OrderedDict()
+        self.lifetime, self.kept = lifetime, int(frames * qout)
+
+    def queues(self):
+        return self.levels
+
+    def use(self, page):
+        for queue in self.levels:
+            queue.pop(page, None)
+        self.uses[page] = self.uses.get(page, 0) + 1
+        self.levels[min(self.uses[page].bit_length() - 1, len(self.levels) - 1)][page] = self.number + self.lifetime
+        for below, queue in zip(self.levels, self.levels[1:]):
+            if queue and next(iter(queue.values())) <= self.number:
+                below[pop_oldest(queue)] = self.number + 1 + self.lifetime
+
+    def miss(self, page):
+        known = self.out.pop(page, page) is None
+        if self.is_full():
+            left = pop_oldest(next(queue for queue in self.levels if queue))
+            self.out[left] = None
+            if len(self.out) > self.kept:
+                pop_oldest(self.out)
+        if not known:
+            self.uses[page] = 0
+        self.use(page)
+
+
+POLICIES = {
+    "clock": Clock, "sieve": Sieve, "s3fifo": S3Fifo, "slru": Slru, "lfu": Lfu, "2q": TwoQ, "arc": Arc, "car": Car, "lirs": Lirs, "mq": Mq,
+}  # fmt: skip

@@ -5,7 +5,8 @@ event, not at the chunk, or the chunk size would change results. So a variant's 
 templates of the machine with the variant's policies bound, then a loop that calls each stage's hooks in stage order.
 See ``tracekit.kernel.instantiate`` for how it stays cached. This is the one clever thing here; keep it small.
 
-Order at an access: what policies want to see of it, the guest behind its balloon, residency, sharing, then the other
+Order at an access: what policies want to see of it, the guest behind its balloon, what leaves
+without need, residency, sharing, then the other
 stages in the scenario's order.
 """
 
@@ -24,7 +25,7 @@ from tracekit.stream import KIND_ORDER
 #: Families whose rows go through the machine; all others have plain hooks.
 CORE = ("paging", "sharing", "balloon", "remap")
 _POLICY = {
-    "paging": {name: name for name in ("touch", "admit", "remove", "victim", "see", "soon", "upcoming")},
+    "paging": {name: name for name in ("touch", "admit", "remove", "victim", "expired", "see", "soon", "upcoming")},
     "sharing": {"due": "due", "trust": "trust", "changed": "changed"},
     "guest": {"guest_touch": "touch", "guest_admit": "admit", "guest_victim": "victim"},
     "remap": {"remap_hot": "hot"},
@@ -147,6 +148,8 @@ class _Rows:
             calls.append(f"see({self._state('paging')}, {', '.join(names)})")
         if "balloon" in self._policies:
             calls.append(f"guest_access({self._state('host', 'paging', 'balloon', 'guest')}, vm, page)")
+        if self._policies["paging"].expired is not defaults.expired:
+            calls.append(f"release({self._state('host', 'paging')}, vm, page)")
         call = f"access({self._state('host', 'paging')}, vm, page, write)"
         if "sharing" in self._policies and self._policies["sharing"].changed is not defaults.changed:
             call = f"if {call}:\n    now_private({self._state(*_SCANNING)}, page)"

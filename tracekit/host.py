@@ -37,6 +37,7 @@ VM_FIELDS = (
     "pages",  # size
     "populates",  # content rows make pages resident (the VM has no access rows to do so)
     "resident",
+    "space",  # with resident × the accesses of its pool: the page-accesses (space-time) that it has held
     "sole",  # pages that alone map their frame: what can be paged out
     "ballooned",
     "swapped",
@@ -74,6 +75,7 @@ class Host(NamedTuple):
     bucket: np.ndarray  # uint32: first frame of each hash chain
     free_frames: np.ndarray  # uint32: stack of free frames
     # scalars, as arrays of one
+    accesses: np.ndarray  # int64: accesses of all VMs so far; the virtual time of a pool that they share
     free: np.ndarray  # int64: free frames
     hand: np.ndarray  # int64: where the last-resort search of reclaim stands
     state: np.ndarray  # int64: index into STATES
@@ -108,6 +110,7 @@ def make_host(vms: Sequence[Vm], frames: int, shares: bool) -> Host:
         back=np.full(listed, NONE),
         bucket=np.full(1 << max(listed - 1, 1).bit_length(), NONE),
         free_frames=np.arange(frames - 1, -1, -1, dtype=np.uint32),
+        accesses=np.zeros(1, np.int64),
         free=np.array([frames], np.int64),
         hand=np.zeros(1, np.int64),
         state=np.zeros(1, np.int64),

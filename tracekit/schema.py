@@ -257,8 +257,10 @@ FAULTS = Table(
         _count("shared_out", "pages shared instead of being paged out"),
         _count("guest_major", "touches of a page that the guest itself had paged out behind the balloon"),
         _count("guest_page_outs", "pages paged out by the guest itself behind the balloon"),
+        Column("mean_resident", "float64", "page", "guest pages resident, on average over the accesses of the VM's pool (its virtual "
+               "time): the space that a policy took for its misses; null without accesses", nullable=True),
     ),
-)
+)  # fmt: skip
 ALLOCATION = Table(
     "allocation",
     "who holds how much, and what the host wants them to hold (paper sections 5 and 6)",

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tracekit.host import NONE
 from tracekit.kernel import jit
 
 #: Constants to the compiler, which leaves out what cannot happen. Whether a frame may have several mappers:
@@ -40,6 +41,11 @@ def soon(s, page):
 def upcoming(s, pool):
     """Nobody knows a page that may be chosen soon."""
     return 0
+
+
+def expired(s, pool, page, faults):
+    """No page leaves without need."""
+    return NONE
 
 
 @jit

@@ -25,6 +25,13 @@ def pool_of(vm):
 
 
 @jit
+def count_resident(h, vm, change):
+    """A VM has ``change`` more pages resident from now on, and its space-time is counted from now on."""
+    h.vm[vm].resident += change
+    h.vm[vm].space -= change * (h.accesses[0] if one_pool else h.vm[vm].accesses)
+
+
+@jit
 def enlist(h, p, vm, page):
     """A page has come to be the only one on its frame: it can be paged out."""
     h.vm[vm].sole += 1
@@ -46,7 +53,7 @@ def attach(h, p, vm, page, f):
         h.refs[f] = 1
         h.owner[f] = page
         h.kind[f] = PRIVATE
-    h.vm[vm].resident += 1
+    count_resident(h, vm, 1)
     enlist(h, p, vm, page)
 
 
@@ -55,7 +62,7 @@ def unmap(h, p, vm, page):
     """Take a page off its frame and free the frame if it was the last. The policy must have let go of the page."""
     f = h.frame[page]
     h.frame[page] = NONE
-    h.vm[vm].resident -= 1
+    count_resident(h, vm, -1)
     if may_share:
         h.refs[f] -= 1
         h.owner[f] ^= page
@@ -88,7 +95,7 @@ def merge(h, p, vm, page, g):
     h.frame[page] = g
     h.refs[g] += 1
     h.owner[g] ^= page
-    h.vm[vm].resident += 1
+    count_resident(h, vm, 1)
 
 
 @jit

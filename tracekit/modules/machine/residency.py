@@ -9,7 +9,7 @@ from tracekit.host import KNOWN, NONE, SHARED, SWAPPED, TOUCHED
 from tracekit.kernel import entry, jit
 
 # bind
-from tracekit.modules.machine.defaults import may_share, one_pool, touch, upcoming, victim
+from tracekit.modules.machine.defaults import expired, may_share, one_pool, touch, upcoming, victim
 from tracekit.modules.machine.frames import attach, find, merge, pool_of, unlist, unmap
 from tracekit.prefetch import prefetch
 
@@ -19,7 +19,15 @@ from tracekit.prefetch import prefetch
 @jit
 def access(h, p, vm, page, write):
     """The guest touches a page. Returns whether the page has come to be on a private frame by that."""
-    h.vm[vm].accesses += 1
+    now_private = use(h, p, vm, page, write)
+    h.vm[vm].accesses += 1  # last: what comes and goes for an access does so before it
+    h.accesses[0] += 1
+    return now_private
+
+
+@jit
+def use(h, p, vm, page, write):
+    """Have a page resident, and private if it is written."""
     f = h.frame[page]
     if f == NONE:
         fault(h, p, vm, page)
@@ -30,6 +38,17 @@ def access(h, p, vm, page, write):
     if not may_share or h.refs[f] == 1:
         touch(p, pool_of(vm), page)
     return False
+
+
+@jit
+def release(h, p, vm, page):
+    """Page out what a policy of variable space gives up before ``page`` is used. It is asked until it answers NONE."""
+    pool = pool_of(vm)
+    while True:
+        leaves = expired(p, pool, page, h.frame[page] == NONE)
+        if leaves == NONE:
+            return
+        let_go(h, p, leaves)
 
 
 @jit
@@ -99,12 +118,19 @@ def richest(h):
 
 @jit
 def page_out_one(h, p, payer, incoming):
-    """Page out the policy's victim among a VM's pages, or with one pool among all; where an equal page is known, share it instead.
+    """Page out the policy's victim among a VM's pages, or with one pool among all."""
+    pool = pool_of(payer)
+    page = victim(p, pool, incoming)
+    prefetch(h.frame, upcoming(p, pool))
+    let_go(h, p, page)
 
-    The victim's frame is private or a hint, or a shared one that nobody else maps any more.
+
+@jit
+def let_go(h, p, page):
+    """Page out a page that the policy has dropped; where an equal page is known, share it instead.
+
+    Its frame is private or a hint, or a shared one that nobody else maps any more.
     """
-    page = victim(p, pool_of(payer), incoming)
-    prefetch(h.frame, upcoming(p, pool_of(payer)))
     vm = np.int64(h.page_vm[page])
     h.vm[vm].sole -= 1
     if may_share and h.flags[page] & KNOWN and h.kind[h.frame[page]] != SHARED:

@@ -11,6 +11,7 @@ from tracekit import registry
 from tracekit.errors import ScenarioError
 from tracekit.host import STATES
 from tracekit.module import Duration, Module, Out, Site, Size, pages_of, param
+from tracekit.modules.machine import defaults
 from tracekit.modules.reclamation.replacement import Pools, Replacement
 
 
@@ -43,6 +44,10 @@ class Balloon(Module):
         guest = registry.load("paging", params.guest)
         if hasattr(guest, "see"):
             raise ScenarioError(f"balloon.guest = {params.guest!r} needs the future, which no guest knows; choose another policy")
+        if guest.expired is not defaults.expired:
+            raise ScenarioError(
+                f"balloon.guest = {params.guest!r} gives pages up without need, which a balloon does not see; choose another policy"
+            )
         self.guest: Replacement = guest(guest.Params())
 
     def setup(self, site: Site) -> Balloons:

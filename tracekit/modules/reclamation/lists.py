@@ -60,6 +60,19 @@ def push(q, pool, which, page):
 
 
 @jit
+def push_oldest(q, pool, which, page):
+    """Put a page that is on no list at the oldest end of one."""
+    ends = end(q, pool, which)
+    last = q.link[ends, NEWER]
+    q.link[page, OLDER] = ends
+    q.link[page, NEWER] = last
+    q.link[last, OLDER] = page
+    q.link[ends, NEWER] = page
+    q.on[page] = which
+    q.length[pool, which] += 1
+
+
+@jit
 def drop(q, pool, page):
     """Take a page off the list that it is on."""
     newer, older = q.link[page, NEWER], q.link[page, OLDER]

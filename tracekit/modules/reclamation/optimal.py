@@ -115,33 +115,39 @@ class Optimal(Replacement):
     @staticmethod
     @jit
     def touch(s, pool, page):
-        _drop(s, pool, page)
-        _enter(s, pool, page)
+        withdraw(s, pool, page)
+        enter(s, pool, page)
 
     @staticmethod
     @jit
     def admit(s, pool, page):
-        _enter(s, pool, page)
+        enter(s, pool, page)
 
     @staticmethod
     @jit
     def remove(s, pool, page):
-        _drop(s, pool, page)
+        withdraw(s, pool, page)
 
     @staticmethod
     @jit
     def victim(s, pool, page):
-        idle = s.idle
-        if idle.filled[pool] > 0:
-            leaves = idle.slot[idle.base[pool] + idle.filled[pool] - 1]
-        else:
-            leaves = s.at[s.first[pool] + _furthest(s, pool)]
-        _drop(s, pool, leaves)
+        leaves = last_used(s, pool)
+        withdraw(s, pool, leaves)
         return leaves
 
 
 @jit
-def _enter(s, pool, page):
+def last_used(s, pool):
+    """The page of the pool whose next use is furthest away."""
+    idle = s.idle
+    if idle.filled[pool] > 0:
+        return idle.slot[idle.base[pool] + idle.filled[pool] - 1]
+    return s.at[s.first[pool] + _furthest(s, pool)]
+
+
+@jit
+def enter(s, pool, page):
+    """A page joins the pool, or has been used: it is held under its next use."""
     due = s.due[page]
     s.held[page] = due
     if due == NEVER:
@@ -151,7 +157,8 @@ def _enter(s, pool, page):
 
 
 @jit
-def _drop(s, pool, page):
+def withdraw(s, pool, page):
+    """A page leaves the pool, or is entered anew."""
     held = s.held[page]
     if held == NEVER:
         take_out(s.idle, pool, page)

@@ -43,6 +43,9 @@ class Replacement(Module):
     Two more hooks only save time, because memory is slow where page numbers come in no order: ``soon(s, page)`` tells of a
     page that will be accessed a little later, for the policy to ``prefetch`` what it keeps of it, and ``upcoming(s, pool)
     -> page`` names one that is likely to be chosen a little later.
+    A policy of variable space has ``expired(s, pool, page, faults) -> page or NONE``, asked before each access until it
+    answers NONE (so NONE once an access of the pool): a page other than ``page``, the one about to be used, that leaves
+    though nobody needs its frame, and that the policy has dropped. ``faults``: ``page`` is not resident.
     """
 
     family = "paging"
@@ -60,6 +63,7 @@ class Replacement(Module):
     victim: ClassVar[Any] = staticmethod(defaults.victim)
     soon: ClassVar[Any] = staticmethod(defaults.soon)
     upcoming: ClassVar[Any] = staticmethod(defaults.upcoming)
+    expired: ClassVar[Any] = staticmethod(defaults.expired)
 
     def state(self, pools: Pools) -> Any:
         """The policy's arrays for these pools, as a NamedTuple."""
@@ -95,9 +99,11 @@ class Replacement(Module):
 
     def finish(self, now: int, out: Out) -> None:
         host = self.site.host
+        time = host.vm.accesses if "tax" in self.site.stages else np.full(len(host.vm), host.accesses[0])
         for i, vm in enumerate(self.site.trace.vms):
-            counts = {name: int(host.vm[name][i]) for name in FAULTS.names[4:]}
-            out.row("faults", now, vm.name, **counts)
+            counts = {name: int(host.vm[name][i]) for name in FAULTS.names[4:] if name != "mean_resident"}
+            space = int(host.vm.resident[i] * time[i] + host.vm.space[i])
+            out.row("faults", now, vm.name, **counts, mean_resident=space / time[i] if time[i] else None)
 
 
 class NoPages(NamedTuple):
