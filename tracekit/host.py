@@ -64,9 +64,10 @@ class Host(NamedTuple):
     chain: np.ndarray  # uint32: next frame in the hash chain
     back: np.ndarray  # uint32: previous frame in the hash chain, NONE for the first
     bucket: np.ndarray  # uint32: first frame of each hash chain
-    free_frames: np.ndarray  # uint32: stack of free frames
+    free_frames: np.ndarray  # uint32: stack of free frames; at its other end a stack of held ones
     # scalars, as arrays of one
     free: np.ndarray  # int64: free frames
+    held: np.ndarray  # int64: frames that hold swapped pages, compressed: no guest page can use them
     pools: np.ndarray  # int64: replacement pools: 1, or one a VM
     hand: np.ndarray  # int64: where the last-resort search of reclaim stands
     state: np.ndarray  # int64: index into STATES
@@ -77,6 +78,8 @@ class Host(NamedTuple):
     shares: np.ndarray  # int64 by VM
     target: np.ndarray  # int64 by VM, pages it should hold
     active: np.ndarray  # int64 by VM: estimate of pages in use
+    # what the swap stage knows of swapped pages: its state, in what kernels are given; see Run
+    swap: Any
 
 
 def make_host(vms: Sequence[Vm], frames: int, hashed: bool) -> Host:
@@ -100,6 +103,7 @@ def make_host(vms: Sequence[Vm], frames: int, hashed: bool) -> Host:
         bucket=np.full(1 << max(frames - 1, 1).bit_length() if hashed else 1, NONE),
         free_frames=np.arange(frames - 1, -1, -1, dtype=np.uint32),
         free=np.array([frames], np.int64),
+        held=np.zeros(1, np.int64),
         pools=np.ones(1, np.int64),
         hand=np.zeros(1, np.int64),
         state=np.zeros(1, np.int64),
@@ -109,6 +113,7 @@ def make_host(vms: Sequence[Vm], frames: int, hashed: bool) -> Host:
         shares=size.copy(),
         target=size.copy(),
         active=size.copy(),
+        swap=np.zeros(1, np.int64),
     )
 
 
@@ -129,7 +134,7 @@ def view(host: Host, writes: Iterable[str] = ()) -> Host:
 
 def saved(host: Host) -> int:
     """Machine pages that sharing saves now: resident guest pages less frames in use."""
-    return int(host.vm.resident.sum()) - (len(host.refs) - int(host.free[0]))
+    return int(host.vm.resident.sum()) - (len(host.refs) - int(host.free[0]) - int(host.held[0]))
 
 
 def audit(host: Host, before: Host | None = None) -> None:
@@ -142,10 +147,10 @@ def audit(host: Host, before: Host | None = None) -> None:
     refs = np.bincount(host.frame[mapped], minlength=len(host.refs)).astype(np.int64)
     _same("refs of frames", host.refs.astype(np.int64), refs)
     used = int((refs > 0).sum())
-    _same("free + used frames", int(host.free[0]) + used, len(host.refs))
-    free = host.free_frames[: int(host.free[0])]
-    _same("free frames listed once", len(np.unique(free)), len(free))
-    assert not refs[free].any(), "a free frame is mapped"
+    _same("free + used + held frames", int(host.free[0]) + used + int(host.held[0]), len(host.refs))
+    unmapped = np.concatenate([host.free_frames[: int(host.free[0])], host.free_frames[len(host.refs) - int(host.held[0]) :]])
+    _same("free and held frames listed once", len(np.unique(unmapped)), len(unmapped))
+    assert not refs[unmapped].any(), "a free or held frame is mapped"
     _same("resident pages", host.vm.resident, np.bincount(host.page_vm[mapped], minlength=vms))
     owner = np.zeros(len(host.refs), np.uint32)
     np.bitwise_xor.at(owner, host.frame[mapped], np.flatnonzero(mapped).astype(np.uint32))

@@ -30,6 +30,21 @@ def victim(s, pool, page):
 
 
 @jit
+def store(w, h, page, incoming):
+    """Nobody cares where a page goes that is paged out."""
+
+
+@jit
+def load(w, h, page):
+    """Nobody cares where a page comes from that is paged in."""
+
+
+@jit
+def drop(w, h, page):
+    """Nobody cares that a page that was paged out is not needed any more."""
+
+
+@jit
 def changed(s, h, page):
     """A page whose content has changed is not scanned at once."""
     return False

@@ -9,7 +9,9 @@ from tracekit.host import KNOWN, NONE, SHARED, SWAPPED, TOUCHED
 from tracekit.kernel import entry, jit
 
 # bind
+from tracekit.modules.machine.defaults import load as swap_load
 from tracekit.modules.machine.defaults import may_share, touch, victim
+from tracekit.modules.machine.defaults import store as swap_store
 from tracekit.modules.machine.frames import attach, find, merge, pool_of, unlist, unmap
 
 # end bind
@@ -38,6 +40,7 @@ def fault(h, p, vm, page):
     if flags & SWAPPED:
         h.vm[vm].major += 1
         h.vm[vm].swapped -= 1
+        swap_load(h.swap, h, page)
     elif flags & TOUCHED:
         h.vm[vm].minor += 1
     else:
@@ -76,7 +79,7 @@ def take(h, p, vm, page):
     while h.free[0] == 0:
         payer = richest(h)
         if payer < 0:
-            page_out_any(h, p)
+            page_out_any(h, p, page)
         else:
             page_out_one(h, p, payer, page)
     h.free[0] -= 1
@@ -110,27 +113,28 @@ def page_out_one(h, p, vm, incoming):
             merge(h, p, page, g)
             h.vm[payer].shared_out += 1
             return
-    swap_out(h, p, page)
+    swap_out(h, p, page, incoming)
 
 
 @jit
-def swap_out(h, p, page):
-    """Write a page to the host's swap and take it off its frame."""
+def swap_out(h, p, page, incoming):
+    """Write a page to the host's swap and take it off its frame. The fault of the page ``incoming`` waits for it, if any."""
     vm = h.page_vm[page]
     unmap(h, p, page)
     h.flags[page] |= SWAPPED
     h.vm[vm].swapped += 1
     h.vm[vm].page_outs += 1
+    swap_store(h.swap, h, page, incoming)
 
 
 @jit
-def page_out_any(h, p):
+def page_out_any(h, p, incoming):
     """Last resort, when every frame is shared: page out the next resident page by number, until a policy has a choice."""
     while True:
         page = h.hand[0]
         h.hand[0] = (page + 1) % h.frame.size
         if h.frame[page] != NONE:
-            swap_out(h, p, np.uint32(page))
+            swap_out(h, p, np.uint32(page), incoming)
             return
 
 
@@ -141,3 +145,13 @@ def page_out(h, p, vm, count):
         if h.vm[vm].sole == 0:
             return
         page_out_one(h, p, vm, NONE)
+
+
+@entry
+def reclaim(h, p, goal, count):
+    """Page out up to ``count`` pages of whoever is furthest above its target, until ``goal`` frames are free."""
+    for _ in range(count):
+        payer = richest(h)
+        if payer < 0 or h.free[0] >= goal:
+            return
+        page_out_one(h, p, payer, NONE)
