@@ -22,10 +22,11 @@ from tracekit.modules.machine import defaults
 from tracekit.schema import KINDS
 from tracekit.stream import KIND_ORDER
 
-#: Families whose rows go through the machine; all others have plain hooks.
-CORE = ("paging", "sharing", "balloon", "remap")
+#: Families whose rows go through the machine; all others have plain hooks, and so has swap.
+CORE = ("paging", "swap", "sharing", "balloon", "remap")
 _POLICY = {
     "paging": {name: name for name in ("touch", "admit", "remove", "victim", "expired", "see", "soon", "upcoming")},
+    "swap": {"swap_store": "store", "swap_load": "load", "swap_drop": "drop"},
     "sharing": {"due": "due", "trust": "trust", "changed": "changed"},
     "guest": {"guest_touch": "touch", "guest_admit": "admit", "guest_victim": "victim"},
     "remap": {"remap_hot": "hot"},
@@ -50,7 +51,7 @@ def build(stages: Mapping[str, Module], kinds: tuple[str, ...]) -> Driver:
     policies = {family: type(stage) for family, stage in stages.items() if family in CORE}
     if "balloon" in stages:
         policies["guest"] = type(stages["balloon"].guest)  # pyright: ignore[reportAttributeAccessIssue]
-    others = {stage: type(module) for stage, module in stages.items() if stage not in CORE}
+    others = {stage: type(module) for stage, module in stages.items() if stage not in CORE or stage == "swap"}
     lines = _Rows(policies, others)
     loops = [lines.loop(kind) for kind in KINDS if kind in kinds]
     loops = [loop for loop in loops if loop]
@@ -81,6 +82,8 @@ def _imports(policies: Mapping[str, type], others: Mapping[str, type]) -> str:
             for name, attribute in _POLICY[role].items():
                 if hasattr(cls, attribute):
                     lines.append(f"{name} = {role}_policy.{attribute}")
+    if "swap" not in policies:
+        lines += [f"from {defaults.__name__} import {attribute} as {name}" for name, attribute in _POLICY["swap"].items()]
     if "remap" in policies:
         lines.append("from tracekit.modules.remapping.remap import bounce, move_low")
     for stage, cls in others.items():

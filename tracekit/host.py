@@ -73,10 +73,11 @@ class Host(NamedTuple):
     chain: np.ndarray  # uint32: next frame in the hash chain
     back: np.ndarray  # uint32: previous frame in the hash chain, NONE for the first
     bucket: np.ndarray  # uint32: first frame of each hash chain
-    free_frames: np.ndarray  # uint32: stack of free frames
+    free_frames: np.ndarray  # uint32: stack of free frames; at its other end a stack of held ones
     # scalars, as arrays of one
     accesses: np.ndarray  # int64: accesses of all VMs so far; the virtual time of a pool that they share
     free: np.ndarray  # int64: free frames
+    held: np.ndarray  # int64: frames that hold swapped pages, compressed: no guest page can use them
     hand: np.ndarray  # int64: where the last-resort search of reclaim stands
     state: np.ndarray  # int64: index into STATES
     # VMs
@@ -86,6 +87,8 @@ class Host(NamedTuple):
     shares: np.ndarray  # int64 by VM
     target: np.ndarray  # int64 by VM, pages it should hold
     active: np.ndarray  # int64 by VM: estimate of pages in use
+    # what the swap stage knows of swapped pages: its state, in what kernels are given; see Run
+    swap: Any
 
 
 def make_host(vms: Sequence[Vm], frames: int, shares: bool) -> Host:
@@ -112,6 +115,7 @@ def make_host(vms: Sequence[Vm], frames: int, shares: bool) -> Host:
         free_frames=np.arange(frames - 1, -1, -1, dtype=np.uint32),
         accesses=np.zeros(1, np.int64),
         free=np.array([frames], np.int64),
+        held=np.zeros(1, np.int64),
         hand=np.zeros(1, np.int64),
         state=np.zeros(1, np.int64),
         vm=books,
@@ -120,6 +124,7 @@ def make_host(vms: Sequence[Vm], frames: int, shares: bool) -> Host:
         shares=size.copy(),
         target=size.copy(),
         active=size.copy(),
+        swap=np.zeros(1, np.int64),
     )
 
 
@@ -140,7 +145,7 @@ def view(host: Host, writes: Iterable[str] = ()) -> Host:
 
 def saved(host: Host) -> int:
     """Machine pages that sharing saves now: resident guest pages less frames in use."""
-    return int(host.vm.resident.sum()) - (len(host.free_frames) - int(host.free[0]))
+    return int(host.vm.resident.sum()) - (len(host.free_frames) - int(host.free[0]) - int(host.held[0]))
 
 
 def audit(host: Host, before: Host | None = None) -> None:
@@ -151,10 +156,10 @@ def audit(host: Host, before: Host | None = None) -> None:
     mapped = host.frame != NONE
     vms, frames = len(host.vm), len(host.free_frames)
     refs = np.bincount(host.frame[mapped], minlength=frames)
-    _same("free + used frames", int(host.free[0]) + int((refs > 0).sum()), frames)
-    free = host.free_frames[: int(host.free[0])]
-    _same("free frames listed once", len(np.unique(free)), len(free))
-    assert not refs[free].any(), "a free frame is mapped"
+    _same("free + used + held frames", int(host.free[0]) + int((refs > 0).sum()) + int(host.held[0]), frames)
+    unmapped = np.concatenate([host.free_frames[: int(host.free[0])], host.free_frames[frames - int(host.held[0]) :]])
+    _same("free and held frames listed once", len(np.unique(unmapped)), len(unmapped))
+    assert not refs[unmapped].any(), "a free or held frame is mapped"
     _same("resident pages", host.vm.resident, np.bincount(host.page_vm[mapped], minlength=vms))
     alone = np.zeros(len(host.frame), bool)
     alone[mapped] = refs[host.frame[mapped]] == 1

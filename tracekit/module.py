@@ -119,6 +119,9 @@ class Module:
     def finish(self, now: int, out: "Out") -> None:
         """Add rows to the tables that sum up the replay."""
 
+    def audit(self) -> None:
+        """Raise AssertionError unless the module's own books balance. Called after the host's were audited."""
+
     @classmethod
     def hook(cls, kind: str) -> Callable[..., Any] | None:
         """The hook for rows of ``kind``, if the module has one."""

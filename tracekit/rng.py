@@ -30,7 +30,13 @@ def streams(count: int, *key: object) -> np.ndarray:
 def bits(rng):
     """The stream's next 64 random bits."""
     rng[1] += _ONE
-    z = rng[0] + rng[1] * _GOLDEN
+    return mixed(rng[0], rng[1])
+
+
+@jit
+def mixed(key, counter):
+    """The random bits at a place of the stream ``key``: always the same ones."""
+    z = key + counter * _GOLDEN
     z = (z ^ (z >> _S30)) * _MIX1
     z = (z ^ (z >> _S27)) * _MIX2
     return z ^ (z >> _S31)

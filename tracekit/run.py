@@ -27,7 +27,7 @@ OVERCOMMIT = 0.75
 #: More ticks of one control clock than this are taken for a mistake: they would take hours.
 _MOST_TICKS = 30_000_000
 #: Bytes that a replay holds by guest page and by frame, with every stage present.
-_PAGE_COST, _FRAME_COST = 64, 36
+_PAGE_COST, _FRAME_COST = 77, 36
 
 
 def fit(trace: Trace, variants: Sequence[Variant]) -> tuple[list[Variant], list[str]]:
@@ -87,6 +87,8 @@ class Run:
             site = Site(trace, shown, self.variant.replay.seed, stage, self._frames, self._usable, trace.first_t, self.modules, options)
             self._states[stage] = module.setup(site)
             self._states |= module.further_states()
+        if "swap" in self.modules:  # paging out and in is the machine's; where to is in its hands from here on
+            self._states["host"] = self._host._replace(swap=self._states["swap"])
 
     def start(self) -> None:
         """Compile, or load from the cache, everything that the replay will call; then set the clocks."""
@@ -182,6 +184,8 @@ class Run:
     def _audit(self) -> None:
         audit(self._host, getattr(self, "_before", None))
         self._before = snapshot(self._host)
+        for module in self.modules.values():
+            module.audit()
 
     def tables(self) -> dict[str, tuple[Table, list[dict[str, Any]]]]:
         """The result tables' schemas and rows."""

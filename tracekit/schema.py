@@ -279,6 +279,38 @@ ALLOCATION = Table(
         Column("state", "string", "", "the host's worst state since the row before: high, soft, hard or low"),
     ),
 )
+SWAP = Table(
+    "swap",
+    "where the pages are that the host has paged out, and what came from where, by VM over time; times by the stage's stated costs",
+    (
+        *RESULT_KEY,
+        _VM,
+        _pages("zero", "pages of zeros that are paged out: they take no memory"),
+        _pages("compressed", "pages in the compressed pool"),
+        _pages("remote", "pages in remote memory"),
+        _pages("disk", "pages on disk"),
+        Column("pool", "int64", "page", "machine pages that the compressed pool holds (of the host, not of a VM)", nullable=True),
+        Column("compressed_bytes", "int64", "byte", "what the pages in the pool were compressed to"),
+        Column("ratio", "float64", "", "bytes of the pages in the pool over compressed_bytes", nullable=True),
+        _count("to_zero", "page-outs of pages of zeros so far"),
+        _count("to_compressed", "page-outs to the pool so far"),
+        _count("to_remote", "page-outs to remote memory so far, what the pool wrote back left out"),
+        _count("to_disk", "page-outs to disk so far, what the pool wrote back left out"),
+        _count("from_zero", "page-ins of pages of zeros so far"),
+        _count("from_compressed", "page-ins from the pool so far"),
+        _count("from_remote", "page-ins from remote memory so far"),
+        _count("from_disk", "page-ins from disk so far"),
+        _count("incompressible", "page-outs that the pool refused because the page is too large compressed, so far"),
+        _count("full", "page-outs that the pool refused because it was at its limit, so far"),
+        _count("written_back", "pages that the pool wrote back to the next tier so far"),
+        _count("unknown", "page-outs to the pool with a size drawn without the page's content being known, so far"),
+        _count("over", "pages put on disk beyond host.swap so far"),
+        _count("waited", "page-outs that a fault of the VM waited for, so far; all others were ahead of need"),
+        Column("load_ns", "float64", "ns", "time of all page-ins so far"),
+        Column("wait_ns", "float64", "ns", "time of all page-outs so far that a fault of the VM waited for"),
+        Column("access_ns", "float64", "ns", "mean time of an access row so far: local memory, and its part of the above", nullable=True),
+    ),
+)
 
 #: Result tables by name; a module may declare more of its own.
-RESULTS: dict[str, Table] = {table.name: table for table in (VARIANTS, RUNS, VM, SAVINGS, SAMPLING, COPIES, FAULTS, ALLOCATION)}
+RESULTS: dict[str, Table] = {table.name: table for table in (VARIANTS, RUNS, VM, SAVINGS, SAMPLING, COPIES, FAULTS, ALLOCATION, SWAP)}

@@ -43,9 +43,25 @@ def upcoming(s, pool):
     return 0
 
 
+@jit
 def expired(s, pool, page, faults):
     """No page leaves without need."""
     return NONE
+
+
+@jit
+def store(w, h, page, incoming):
+    """Nobody cares where a page goes that is paged out."""
+
+
+@jit
+def load(w, h, page):
+    """Nobody cares where a page comes from that is paged in."""
+
+
+@jit
+def drop(w, h, page):
+    """Nobody cares that a page that was paged out is not needed any more."""
 
 
 @jit

@@ -99,6 +99,22 @@ def merge(h, p, vm, page, g):
 
 
 @jit
+def hold(h):
+    """Set a free frame aside for compressed pages. There must be one."""
+    h.free[0] -= 1
+    h.held[0] += 1
+    h.free_frames[h.free_frames.size - h.held[0]] = h.free_frames[h.free[0]]
+
+
+@jit
+def let_go(h):
+    """Free the frame that was set aside last."""
+    h.free_frames[h.free[0]] = h.free_frames[h.free_frames.size - h.held[0]]
+    h.held[0] -= 1
+    h.free[0] += 1
+
+
+@jit
 def chain_of(h, digest):
     """Index of the hash chain of a digest."""
     mixed = np.uint64(digest) * _SPREAD

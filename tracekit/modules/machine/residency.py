@@ -10,6 +10,8 @@ from tracekit.kernel import entry, jit
 
 # bind
 from tracekit.modules.machine.defaults import expired, may_share, one_pool, touch, upcoming, victim
+from tracekit.modules.machine.defaults import load as swap_load
+from tracekit.modules.machine.defaults import store as swap_store
 from tracekit.modules.machine.frames import attach, find, merge, pool_of, unlist, unmap
 from tracekit.prefetch import prefetch
 
@@ -48,7 +50,7 @@ def release(h, p, vm, page):
         leaves = expired(p, pool, page, h.frame[page] == NONE)
         if leaves == NONE:
             return
-        let_go(h, p, leaves)
+        let_go(h, p, leaves, NONE)
 
 
 @jit
@@ -58,6 +60,7 @@ def fault(h, p, vm, page):
     if flags & SWAPPED:
         h.vm[vm].major += 1
         h.vm[vm].swapped -= 1
+        swap_load(h.swap, h, page)
     elif flags & TOUCHED:
         h.vm[vm].minor += 1
     else:
@@ -96,7 +99,7 @@ def take(h, p, page):
     while h.free[0] == 0:
         payer = richest(h)
         if payer < 0:
-            page_out_any(h, p)
+            page_out_any(h, p, page)
         else:
             page_out_one(h, p, payer, page)
     h.free[0] -= 1
@@ -122,11 +125,11 @@ def page_out_one(h, p, payer, incoming):
     pool = pool_of(payer)
     page = victim(p, pool, incoming)
     prefetch(h.frame, upcoming(p, pool))
-    let_go(h, p, page)
+    let_go(h, p, page, incoming)
 
 
 @jit
-def let_go(h, p, page):
+def let_go(h, p, page, incoming):
     """Page out a page that the policy has dropped; where an equal page is known, share it instead.
 
     Its frame is private or a hint, or a shared one that nobody else maps any more.
@@ -140,26 +143,27 @@ def let_go(h, p, page):
             merge(h, p, vm, page, g)
             h.vm[vm].shared_out += 1
             return
-    swap_out(h, p, vm, page)
+    swap_out(h, p, vm, page, incoming)
 
 
 @jit
-def swap_out(h, p, vm, page):
-    """Write a page to the host's swap and take it off its frame."""
+def swap_out(h, p, vm, page, incoming):
+    """Write a page to the host's swap and take it off its frame. The fault of the page ``incoming`` waits for it, if any."""
     unmap(h, p, vm, page)
     h.flags[page] |= SWAPPED
     h.vm[vm].swapped += 1
     h.vm[vm].page_outs += 1
+    swap_store(h.swap, h, page, incoming)
 
 
 @jit
-def page_out_any(h, p):
+def page_out_any(h, p, incoming):
     """Last resort, when every frame is shared: page out the next resident page by number, until a policy has a choice."""
     while True:
         page = h.hand[0]
         h.hand[0] = (page + 1) % h.frame.size
         if h.frame[page] != NONE:
-            swap_out(h, p, h.page_vm[page], np.uint32(page))
+            swap_out(h, p, h.page_vm[page], np.uint32(page), incoming)
             return
 
 
@@ -170,3 +174,13 @@ def page_out(h, p, vm, count):
         if h.vm[vm].sole == 0:
             return
         page_out_one(h, p, vm, NONE)
+
+
+@entry
+def reclaim(h, p, goal, count):
+    """Page out up to ``count`` pages of whoever is furthest above its target, until ``goal`` frames are free."""
+    for _ in range(count):
+        payer = richest(h)
+        if payer < 0 or h.free[0] >= goal:
+            return
+        page_out_one(h, p, payer, NONE)

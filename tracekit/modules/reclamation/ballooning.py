@@ -13,6 +13,8 @@ from tracekit.kernel import entry, jit
 
 # bind
 from tracekit.modules.machine.defaults import admit as guest_admit
+from tracekit.modules.machine.defaults import drop as swap_drop
+from tracekit.modules.machine.defaults import load as swap_load
 from tracekit.modules.machine.defaults import touch as guest_touch
 from tracekit.modules.machine.defaults import victim as guest_victim
 from tracekit.modules.machine.frames import leave
@@ -53,9 +55,11 @@ def inflate_one(h, p, b, g, vm, incoming):
         h.vm[vm].guest_page_outs += 1
         if h.flags[page] & SWAPPED:  # the host reads it in only for the guest to write it out
             h.vm[vm].double_paged += 1
+            swap_load(h.swap, h, page)
         h.flags[page] |= GUEST_OUT
     if h.flags[page] & SWAPPED:
         h.vm[vm].swapped -= 1
+        swap_drop(h.swap, h, page)
     h.flags[page] = (h.flags[page] | BALLOONED) & ~(IN_USE | SWAPPED)
     h.vm[vm].ballooned += 1
     if h.frame[page] != NONE:

@@ -155,10 +155,10 @@ class Allocation(Module):
             host.active[vm] = round(self.perceived(vm, estimate))
 
     def _retarget(self) -> None:
-        """Targets that bring free memory back to ``high``, counting on what sharing saves now."""
+        """Targets that bring free memory back to ``high``, counting on what sharing saves and compressed pages hold now."""
         host = self.site.host
         reserve = int(self.site.usable * self.params.high / 100)
-        memory = max(self.site.usable - reserve, int(host.min.sum()), len(host.min)) + saved(host)
+        memory = max(self.site.usable - reserve - int(host.held[0]), int(host.min.sum()), len(host.min)) + saved(host)
         active = host.active.astype(float)
         host.target[:] = revoke(lambda pages: self.price(host.shares, pages, active), host.min, host.max, memory)
 
