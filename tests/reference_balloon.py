@@ -21,8 +21,8 @@ class Driver:
         self.asked = pages
 
     def reboot(self, now):
-        self.order = OrderedDict()  # pages in use but the kernel's, the next victim first
-        self.pinned, self.out, self.dirty, self.copy = set(), set(), set(), set()
+        self.order = OrderedDict()  # pages in use, the next victim first
+        self.kept, self.out, self.dirty, self.copy = set(), set(), set(), set()
         self.running, self.began = self.native, now
         self.hand = self.pages
 
@@ -43,6 +43,8 @@ class Ballooned(Machine):
             for vm, guest in enumerate(self.guests):
                 for _ in range(max(0, guest.pages - at_start)):
                     self.take_one(vm)
+        for vm in range(len(self.guests)):
+            self.take_kernel(vm)
 
     def run(self):
         first = self.rows[0]["t"]
@@ -70,6 +72,7 @@ class Ballooned(Machine):
             self.guests[vm].asked = row["a"]
         if row["what"] == "boot":
             self.guests[vm].reboot(row["t"])
+            self.take_kernel(vm)
 
     def poll(self, now, since):
         if self.native:
@@ -101,14 +104,16 @@ class Ballooned(Machine):
 
     # the guest
 
-    def in_use(self, vm):
-        return len(self.guests[vm].order) + len(self.guests[vm].pinned)
+    def take_kernel(self, vm):
+        guest = self.guests[vm]
+        while len(guest.kept) < guest.kernel and (page := self.free_page(vm)) is not None:
+            guest.kept.add(page)
 
     def guest_access(self, vm, ppn, write):
         guest = self.guests[vm]
         if ppn in guest.order:
             guest.order.move_to_end(ppn)
-        elif ppn not in guest.pinned:
+        else:
             self.guest_fault(vm, ppn)
         if write and ppn not in guest.dirty:
             guest.dirty.add(ppn)
@@ -122,43 +127,51 @@ class Ballooned(Machine):
             self.pop(vm)
         if ppn in guest.ballooned:
             guest.ballooned.remove(ppn)
-            self.count["yielded", vm] += not self.take_one(vm, but=ppn)
-        if len(guest.pinned) < guest.kernel:
-            guest.pinned.add(ppn)
-        else:
-            guest.order[ppn] = None
+            self.count["yielded", vm] += not self.take_one(vm, ppn)
+        if ppn in guest.kept:
+            guest.kept.remove(ppn)
+            page = self.spare_page(vm, ppn)
+            self.count["yielded", vm] += page is None
+            guest.kept |= {page} - {None}
+        guest.order[ppn] = None
 
-    def take_one(self, vm, but=None):
-        """The balloon takes a page; whether it could. ``but`` is about to be used."""
-        guest = self.guests[vm]
-        page = self.free_page(vm, but)
+    def take_one(self, vm, incoming=None):
+        """The balloon takes a page; whether it could."""
+        page = self.spare_page(vm, incoming)
         if page is None:
-            if not guest.order or len(guest.copy) == guest.swap:
-                return False
-            page = next(iter(guest.order))
-            del guest.order[page]
-            swapped = (vm, page) in self.swapped
-            guest.out.add(page)
-            if page in guest.dirty:
-                guest.dirty.remove(page)
-                guest.copy.add(page)
-                self.count["guest_page_outs", vm] += 1
-                self.count["double_paged", vm] += swapped
-            else:
-                self.count["dropped", vm] += 1
-                self.count["dropped_swapped", vm] += swapped
-        guest.ballooned.add(page)
+            return False
+        self.guests[vm].ballooned.add(page)
         self.swapped.discard((vm, page))
         if (vm, page) in self.frame:
             self.detach((vm, page))
         return True
 
-    def free_page(self, vm, but):
+    def spare_page(self, vm, incoming):
+        """A free page, else one that the guest gives up; ``incoming`` is about to be used."""
+        guest = self.guests[vm]
+        page = self.free_page(vm, incoming)
+        if page is not None or not guest.order or len(guest.copy) == guest.swap:
+            return page
+        page = next(iter(guest.order))
+        del guest.order[page]
+        swapped = (vm, page) in self.swapped
+        guest.out.add(page)
+        if page in guest.dirty:
+            guest.dirty.remove(page)
+            guest.copy.add(page)
+            self.count["guest_page_outs", vm] += 1
+            self.count["double_paged", vm] += swapped
+        else:
+            self.count["dropped", vm] += 1
+            self.count["dropped_swapped", vm] += swapped
+        return page
+
+    def free_page(self, vm, but=None):
         """The next free page downward: each is looked at once until pages come back."""
         guest = self.guests[vm]
         while guest.hand > 0:
             guest.hand -= 1
-            if guest.hand != but and not any(guest.hand in pages for pages in (guest.order, guest.pinned, guest.ballooned)):
+            if guest.hand != but and not any(guest.hand in pages for pages in (guest.order, guest.kept, guest.ballooned)):
                 return guest.hand
         return None
 
@@ -167,6 +180,6 @@ class Ballooned(Machine):
         counted = ("guest_major", "guest_page_outs", "dropped", "double_paged", "dropped_swapped", "yielded", "pops")
         found = {}
         for vm, (name, guest) in enumerate(zip(self.names, self.guests, strict=True)):
-            state = {"ballooned": len(guest.ballooned), "in_use": self.in_use(vm), "swap_used": len(guest.copy)}
+            state = {"ballooned": len(guest.ballooned), "in_use": len(guest.order), "swap_used": len(guest.copy)}
             found[name] = state | {column: self.count[column, vm] for column in counted}
         return found

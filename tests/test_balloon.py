@@ -31,7 +31,7 @@ def captures(draw):
     return [{"kind": "access", "vm": "a", "t": 0, "ppn": 0, "write": True}, *rows, {"kind": "event", "vm": "a", "t": t, "what": "mark"}]
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     captures(),
     st.sampled_from([(), ((0, 5),), ((SECOND, 6), (3 * SECOND, 12))]),
@@ -52,7 +52,7 @@ def test_guests_do_what_their_slow_twin_does(tmp_path_factory, rows, schedule, k
     agree(rows_of(results, "faults"), twin.faults())
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(captures(), st.integers(1, 6))
 def test_without_a_hypervisor_only_the_guest_pages(tmp_path_factory, rows, memory):
     files = save(tmp_path_factory.mktemp("native"), rows, VMS)

@@ -4,14 +4,15 @@ The trace shows what the guest touches when it has all of its memory. With some 
 cache of the rest under its own replacement policy ``g``: the balloon takes free pages first, then the guest's victims.
 A victim that was written since its disk copy was made is paged out to the guest's own swap, any other is dropped. When
 the guest touches a page that the balloon took, the balloon takes another one for it, and if the guest had given it up,
-that is a page-in of the guest. ``b`` is the state of the guests and their drivers, see ``guest.py``.
+that is a page-in of the guest. What the guest's kernel keeps for itself is beyond the pages that the trace touches: it
+takes its pages likewise, only that the host still has to back them. ``b`` is the state of the guests and their drivers,
+see ``guest.py``.
 """
 
 import numpy as np
 
-from tracekit.host import BALLOONED, GUEST_OUT, IN_USE, NONE, SWAPPED
+from tracekit.host import BALLOONED, COPY, DIRTY, GUEST_OUT, IN_USE, KERNEL, NONE, SWAPPED, ZEROED
 from tracekit.kernel import entry, jit
-from tracekit.modules.reclamation.guest import BALLOON_TARGET, BOOT, COPY, DIRTY, PINNED, ZEROED
 
 # bind
 from tracekit.modules.machine.defaults import admit as guest_admit
@@ -29,7 +30,7 @@ def guest_access(h, p, b, g, vm, page, write):
     """The guest touches a page: before the host sees it."""
     if not h.flags[page] & IN_USE:
         guest_fault(h, p, b, g, vm, page)
-    elif not b.mark[page] & PINNED:
+    else:
         guest_touch(g, vm, page)
     if (write or b.vm[vm].blind) and not b.mark[page] & DIRTY:
         if b.mark[page] & COPY:
@@ -44,32 +45,33 @@ def guest_fault(h, p, b, g, vm, page):
         h.vm[vm].guest_major += 1
     if h.flags[page] & BALLOONED and not b.vm[vm].running:
         pop(h, b, vm)
-    taken = h.flags[page] & BALLOONED
+    taken, kept = h.flags[page] & BALLOONED, b.mark[page] & KERNEL
     h.flags[page] = (h.flags[page] | IN_USE) & ~(BALLOONED | GUEST_OUT)
-    b.mark[page] &= ~ZEROED
+    b.mark[page] &= ~(KERNEL | ZEROED)
     if taken:
         h.vm[vm].ballooned -= 1
         if not inflate_one(h, p, b, g, vm, page):
             b.vm[vm].yielded += 1
+    if kept:
+        b.vm[vm].held -= 1
+        other = spare_page(h, b, g, vm, page)
+        if other == NONE:
+            b.vm[vm].yielded += 1
+        else:
+            keep(h, b, vm, other)
     b.vm[vm].in_use += 1
-    if b.vm[vm].pinned < b.vm[vm].kernel:  # what a guest uses first is its kernel's
-        b.vm[vm].pinned += 1
-        b.mark[page] |= PINNED
-    else:
-        guest_admit(g, vm, page)
+    guest_admit(g, vm, page)
 
 
 @jit
 def inflate_one(h, p, b, g, vm, incoming):
-    """The balloon takes one page of the guest: a free one, else one that the guest gives up. Returns whether it could."""
-    page = free_page(h, b, vm)
+    """The balloon takes one page of the guest. Returns whether it could."""
+    page = spare_page(h, b, g, vm, incoming)
     if page == NONE:
-        page = give_up(h, b, g, vm, incoming)
-        if page == NONE:
-            return False
+        return False
     if h.flags[page] & SWAPPED:
         h.vm[vm].swapped -= 1
-    h.flags[page] = (h.flags[page] | BALLOONED) & ~(IN_USE | SWAPPED)
+    h.flags[page] = (h.flags[page] | BALLOONED) & ~SWAPPED
     b.mark[page] &= ~ZEROED
     h.vm[vm].ballooned += 1
     if h.frame[page] != NONE:
@@ -78,17 +80,33 @@ def inflate_one(h, p, b, g, vm, incoming):
 
 
 @jit
+def keep(h, b, vm, page):
+    """The guest's kernel takes a page for itself."""
+    b.mark[page] = (b.mark[page] | KERNEL) & ~ZEROED
+    b.vm[vm].held += 1
+
+
+@jit
+def spare_page(h, b, g, vm, incoming):
+    """A page for the balloon or the kernel: a free one, else one that the guest gives up; or NONE."""
+    page = free_page(h, b, vm)
+    if page == NONE:
+        page = give_up(h, b, g, vm, incoming)
+    return page
+
+
+@jit
 def give_up(h, b, g, vm, incoming):
     """The guest gives up a page of its policy's choice, written to its swap if it is dirty. NONE if it cannot.
 
     With its swap full the guest gives up nothing (clean pages neither, for its policy is not asked for them).
     """
-    if b.vm[vm].in_use == b.vm[vm].pinned or b.vm[vm].swap_used == b.vm[vm].swap:
+    if b.vm[vm].in_use == 0 or b.vm[vm].swap_used == b.vm[vm].swap:
         return NONE
     page = guest_victim(g, vm, incoming)
     b.vm[vm].in_use -= 1
     swapped = h.flags[page] & SWAPPED
-    h.flags[page] |= GUEST_OUT
+    h.flags[page] = (h.flags[page] | GUEST_OUT) & ~IN_USE
     if b.mark[page] & DIRTY:
         b.vm[vm].swap_used += 1
         b.mark[page] = (b.mark[page] | COPY) & ~DIRTY
@@ -108,9 +126,15 @@ def free_page(h, b, vm):
     while b.vm[vm].hand > 0:
         b.vm[vm].hand -= 1
         page = np.uint32(h.vm[vm].first + b.vm[vm].hand)
-        if not h.flags[page] & (IN_USE | BALLOONED):
+        if is_free(h, b, page):
             return page
     return NONE
+
+
+@jit
+def is_free(h, b, page):
+    """Whether nobody has a page of the guest: no program, not its kernel, not the balloon."""
+    return not (h.flags[page] & (IN_USE | BALLOONED) or b.mark[page] & KERNEL)
 
 
 @jit
@@ -137,19 +161,36 @@ def empty(h, b, vm, count):
 @jit
 def guest_event(h, b, g, vm, t, what, a):
     """A target that the trace tells, or the guest boots: all of its memory is free, and its driver gone."""
-    if what == BALLOON_TARGET:
+    if what == 3:  # balloon
         b.vm[vm].asked = a
-    if what == BOOT:
+    if what == 1:  # boot
         for page in range(h.vm[vm].first, h.vm[vm].first + h.vm[vm].pages):
-            if h.flags[page] & IN_USE and not b.mark[page] & PINNED:
+            if h.flags[page] & IN_USE:
                 guest_remove(g, vm, np.uint32(page))
             h.flags[page] &= ~(IN_USE | GUEST_OUT)
             b.mark[page] = 0
         b.vm[vm].hand = h.vm[vm].pages
-        b.vm[vm].in_use = b.vm[vm].pinned = b.vm[vm].swap_used = 0
+        b.vm[vm].in_use = b.vm[vm].held = b.vm[vm].swap_used = 0
         if b.vm[vm].running == 1:
             b.vm[vm].running = 0
         b.vm[vm].began = t
+        take_kernel(h, b, vm)
+
+
+@jit
+def take_kernel(h, b, vm):
+    """A guest comes up: its kernel takes its pages, as far as there are free ones."""
+    while b.vm[vm].held < b.vm[vm].kernel:
+        page = free_page(h, b, vm)
+        if page == NONE:
+            return
+        keep(h, b, vm, page)
+
+
+@entry
+def settle(h, b, vm):
+    """A VM's guest comes up for the first time."""
+    take_kernel(h, b, vm)
 
 
 @entry
@@ -180,7 +221,7 @@ def zero(h, p, b, vm, count):
     page = h.vm[vm].first
     end = page + h.vm[vm].pages
     while count > 0 and page < end:
-        if not h.flags[page] & (IN_USE | BALLOONED) and not b.mark[page] & ZEROED:
+        if is_free(h, b, page) and not b.mark[page] & ZEROED:
             b.mark[page] |= ZEROED
             b.vm[vm].zeroed += 1
             access(h, p, vm, np.uint32(page), True)

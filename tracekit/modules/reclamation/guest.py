@@ -15,15 +15,8 @@ from tracekit import registry
 from tracekit.errors import ScenarioError
 from tracekit.module import Duration, Module, Out, Site, Size, pages_of, param
 from tracekit.modules.reclamation.replacement import Pools, Replacement
-from tracekit.schema import BALLOON, EVENTS
-
-BOOT, BALLOON_TARGET, HINT_FREE = (EVENTS.index(name) for name in ("boot", "balloon", "hint-free"))
-
-# Marks of a guest page, kept by the guest.
-DIRTY = np.uint8(1)  # written since its copy on disk was made, if there is one
-COPY = np.uint8(2)  # its swap slot holds what it holds
-PINNED = np.uint8(4)  # its kernel's: never given up
-ZEROED = np.uint8(8)  # free, and filled with zeros by the zero-page thread
+from tracekit.schema import BALLOON
+from tracekit.units import format_pages
 
 #: What is kept of each guest: its memory and swap in pages, its driver, and counters.
 GUEST_RECORD = np.dtype(
@@ -31,9 +24,9 @@ GUEST_RECORD = np.dtype(
         (name, np.int64)
         for name in (
             "hand",  # where the search for free pages stands, counted from the VM's first
-            "in_use",
+            "in_use",  # by programs and for files
             "kernel",  # pages that its kernel keeps
-            "pinned",  # of those, how many are in use yet: the first that it used
+            "held",  # of those, how many it has: fewer where there was no page for it
             "swap",  # swap slots, −1 without limit
             "swap_used",
             "blind",  # the trace does not tell stores from loads: every access counts as a store
@@ -103,9 +96,15 @@ class Guest(Reclaiming):
     class Params:
         guest: str = param("lru", "the guest's own replacement policy: any paging module that needs no future")
         kernel: Size = param(
-            Size(0), "memory that the guest's kernel keeps whatever its size: the first that it uses", "byte", low=0, high=1 << 44
+            Size(0),
+            "memory that the guest's kernel keeps whatever its size, beyond the pages that the trace touches",
+            "byte",
+            low=0,
+            high=1 << 44,
         )
-        per_page: int = param(64, "memory that it keeps for each page of its configured size (Linux: struct page)", "byte", low=0, high=4096)
+        per_page: int = param(
+            64, "memory that it keeps for each page of its configured size (Linux: struct page)", "byte", low=0, high=4096
+        )
         swap: Size = param(Size(0), "the guest's own swap; 0: without limit. Once it is full it gives up no more pages", "byte", low=0)
         zeroing: int = param(0, "free pages that the guest zeroes in a second, as Windows does; each is a touch", "1/s", low=0)
         poll: Duration = param(Duration(10**9), "how often the driver asks for its target, and pages are zeroed", "ns", low=10**6)
@@ -126,13 +125,19 @@ class Guest(Reclaiming):
         self._policy = self.guest.state(
             Pools(len(host.vm), len(host.frame), host.vm.pages.copy(), host.vm.first.copy(), host.vm.pages.copy())
         )
-        self.guests.vm["kernel"] = self.kernel_of(host.vm.pages)
+        self.size_kernels(host.vm.pages)
         self.guests.vm["swap"] = pages_of(self.params.swap) or -1
         return self.guests
 
-    def kernel_of(self, pages: np.ndarray) -> np.ndarray:
-        """Pages that the kernel of a guest configured with ``pages`` keeps."""
-        return pages_of(self.params.kernel + pages * self.params.per_page)
+    def size_kernels(self, pages: np.ndarray) -> None:
+        """Set how much the kernels keep of guests that were configured with ``pages``. Raises ScenarioError if nothing is left."""
+        kernel = pages_of(self.params.kernel + pages * self.params.per_page)
+        for vm in np.flatnonzero(kernel >= pages):
+            raise ScenarioError(
+                f"balloon.kernel and balloon.per_page: the kernel of {self.site.trace.vms[vm].name!r} keeps {format_pages(kernel[vm])} "
+                f"of {format_pages(pages[vm])}; lower them"
+            )
+        self.guests.vm["kernel"] = kernel
 
     def further_states(self) -> Mapping[str, Any]:
         return {"guest": self._policy}
@@ -145,6 +150,13 @@ class Guest(Reclaiming):
         self._zero = lambda vm, count: kernels.zero(h, p, b, vm, count)
         for kernel in (self._inflate, self._deflate, self._zero)[: 3 if self.params.zeroing else 2]:
             kernel(0, 0)  # compiles it
+        for vm in range(len(self.guests.vm)):
+            self._inflate(vm, int(self.absent()[vm]))  # memory that the machine does not have was never there
+            kernels.settle(h, b, vm)
+
+    def absent(self) -> np.ndarray:
+        """Pages by VM that its machine lacks from the start."""
+        return np.zeros(len(self.guests.vm), np.int64)
 
     def clocks(self) -> Mapping[str, int]:
         return {"poll": self.params.poll}

@@ -4,7 +4,6 @@ import numpy as np
 
 from tracekit.host import NONE, SWAPPED
 from tracekit.kernel import jit
-from tracekit.modules.reclamation.guest import HINT_FREE
 
 # bind
 from tracekit.modules.machine.frames import leave
@@ -15,7 +14,7 @@ from tracekit.modules.machine.frames import leave
 @jit
 def hint_event(h, p, b, vm, what, first, count):
     """Free what the guest says that it does not use; pages beyond its size are none of its."""
-    if what != HINT_FREE:
+    if what != 5:  # hint-free
         return
     size = h.vm[vm].pages
     for ppn in range(min(max(first, 0), size), min(max(first + count, 0), size)):

@@ -1,9 +1,6 @@
 """No hypervisor at all: the baseline of every comparison, a guest that was configured with the memory that there is."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import ModuleType
-from typing import Any
 
 import numpy as np
 
@@ -36,14 +33,12 @@ class Native(Guest):
                 f"balloon.memory: {len(pages)} machine(s) of {format_pages(pages_of(self.params.memory))} need more than the host's "
                 f"{format_pages(site.usable)}; nothing but the guests may page, so give the host more --memory"
             )
-        state.vm["kernel"] = self.kernel_of(self._memory)
+        self.size_kernels(self._memory)
         state.vm["running"] = 2
         return state
 
-    def start(self, kernels: ModuleType, states: Mapping[str, Any]) -> None:
-        super().start(kernels, states)
-        for vm, absent in enumerate(self.wanted(0)):  # memory that the machine does not have was never there
-            self._inflate(vm, int(absent))
+    def absent(self) -> np.ndarray:
+        return self.site.host.vm.pages - self._memory
 
     def wanted(self, now: int) -> np.ndarray:
-        return self.site.host.vm.pages - self._memory
+        return self.absent()
