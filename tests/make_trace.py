@@ -42,11 +42,18 @@ def metadata(kind: str, columns: Any, vms: dict[str, int], capture: str = "test"
 
 
 def write(
-    path: Path, kind: str, rows: int, vms: dict[str, int] | None = None, capture: str = "test", profile: str = "archive", **given: Any
+    path: Path,
+    kind: str,
+    rows: int,
+    vms: dict[str, int] | None = None,
+    capture: str = "test",
+    profile: str = "archive",
+    more: dict[str, Any] | None = None,
+    **given: Any,
 ) -> Path:
-    """Write a valid trace file through ``TraceWriter``."""
+    """Write a valid trace file through ``TraceWriter``; ``more`` goes into its metadata."""
     columns = columns_of(kind, rows, **given)
-    with TraceWriter(path, metadata(kind, columns, vms or {"a": 16}, capture), list(columns), profile) as writer:
+    with TraceWriter(path, metadata(kind, columns, vms or {"a": 16}, capture, **(more or {})), list(columns), profile) as writer:
         writer.write(columns)
     return path
 

@@ -28,7 +28,7 @@ _POLICY = {
     "paging": {name: name for name in ("touch", "admit", "remove", "victim", "expired", "see", "soon", "upcoming")},
     "swap": {"swap_store": "store", "swap_load": "load", "swap_drop": "drop"},
     "sharing": {"due": "due", "trust": "trust", "changed": "changed"},
-    "guest": {"guest_touch": "touch", "guest_admit": "admit", "guest_victim": "victim"},
+    "guest": {"guest_touch": "touch", "guest_admit": "admit", "guest_remove": "remove", "guest_victim": "victim"},
     "remap": {"remap_hot": "hot"},
 }
 #: How many accesses ahead the processor is told of a page: its arrays are larger than caches, and order is the trace's.
@@ -49,7 +49,7 @@ class Driver:
 def build(stages: Mapping[str, Module], kinds: tuple[str, ...]) -> Driver:
     """The driver of these stages for a trace that has these kinds of rows."""
     policies = {family: type(stage) for family, stage in stages.items() if family in CORE}
-    if "balloon" in stages:
+    if hasattr(stages.get("balloon"), "guest"):
         policies["guest"] = type(stages["balloon"].guest)  # pyright: ignore[reportAttributeAccessIssue]
     others = {stage: type(module) for stage, module in stages.items() if stage not in CORE or stage == "swap"}
     lines = _Rows(policies, others)
@@ -100,7 +100,7 @@ def _templates(policies: Mapping[str, type]) -> str:
     if "sharing" in policies:
         files.append(_file(sharing, "scan"))
     if "balloon" in policies:
-        files.append(_file(reclamation, "ballooning"))
+        files.append(_file(reclamation, policies["balloon"].template))  # pyright: ignore[reportAttributeAccessIssue]
     return "".join("\n\n" + template_body(file) for file in files)
 
 
@@ -153,6 +153,8 @@ class _Rows:
             calls.append(f"guest_access({self._state('host', 'paging', 'balloon', 'guest')}, vm, page)")
         if self._policies["paging"].expired is not defaults.expired:
             calls.append(f"release({self._state('host', 'paging')}, vm, page)")
+        if "guest" in self._policies:
+            calls.append(f"guest_access({self._state('host', 'paging', 'balloon', 'guest')}, vm, page, write)")
         call = f"access({self._state('host', 'paging')}, vm, page, write)"
         if "sharing" in self._policies and self._policies["sharing"].changed is not defaults.changed:
             call = f"if {call}:\n    now_private({self._state(*_SCANNING)}, page)"
@@ -174,6 +176,14 @@ class _Rows:
             f"if bounce({zones}, {', '.join(names)}) and remap_hot({state}, page, {zones}.copies[page]):\n"
             f"    move_low({zones}, vm, page, device, dma_mask)"
         ]
+
+    def _event(self) -> list[str]:
+        if "balloon" not in self._policies:
+            return []
+        self._want("event", "t", "vm", "what", "a", "b")
+        if "guest" in self._policies:
+            return [f"guest_event({self._state('host', 'balloon', 'guest')}, vm, t, what, a)"]
+        return [f"hint_event({self._state('host', 'paging', 'balloon')}, vm, what, a, b)"]
 
     def _hook(self, stage: str, cls: type[Module], kind: str) -> str:
         names = arguments(cls.hook(kind))  # pyright: ignore[reportArgumentType]

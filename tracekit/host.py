@@ -22,6 +22,12 @@ BALLOONED = np.uint8(8)  # held by the balloon driver
 IN_USE = np.uint8(16)  # in use by the guest (kept where a balloon is replayed)
 GUEST_OUT = np.uint8(32)  # paged out by the guest itself
 
+# Marks of a guest page, kept by the guest where a balloon is replayed.
+DIRTY = np.uint8(1)  # written since its copy on disk was made, if there is one
+COPY = np.uint8(2)  # its swap slot holds what it holds
+KERNEL = np.uint8(4)  # the guest's kernel has it for itself
+ZEROED = np.uint8(8)  # free, and filled with zeros by the zero-page thread
+
 # Kinds of a frame.
 PRIVATE = np.uint8(0)
 HINT = np.uint8(1)  # listed under the digest it had when scanned, not write-protected

@@ -92,8 +92,8 @@ EVENT = Table(
             "what",
             "dictionary",
             "",
-            "clock (a = instructions executed so far, b = loads and stores so far), boot, power-off, balloon, memory, "
-            "hint-free, madvise, mark",
+            "clock (a = instructions executed so far, b = loads and stores so far), boot, power-off, balloon (a = pages that the "
+            "guest is asked to keep), memory, hint-free (a = first page, b = how many: the guest does not use them), madvise, mark",
         ),
         Column("a", "int64", "", "first argument; its meaning depends on what"),
         Column("b", "int64", "", "second argument; its meaning depends on what"),
@@ -117,6 +117,7 @@ CAPABILITIES: dict[str, str] = {
     "dma_masks": "each transfer carries the reach of its device",
     "event": "events of the VM are recorded",
     "execution_clock": "the VM's own progress (instructions executed) is recorded",
+    "free_hints": "the guest tells which pages it has freed (hint-free events)",
 }
 
 # ---------------------------------------------------------------------------------------------------- results
@@ -252,13 +253,35 @@ FAULTS = Table(
         _count("cold", "first touches of a page"),
         _count("major", "touches of a page that the host had paged out: page-ins; cold + major = misses"),
         _count("minor", "faults without I/O: a private copy made, a page handed back by the balloon"),
-        _count("double_paged", "pages read in by the host only for the guest to page them out"),
+        _count("double_paged", "pages that the host had to read in only for the guest to write them out to its own swap"),
         _count("page_outs", "pages paged out by the host"),
         _count("shared_out", "pages shared instead of being paged out"),
-        _count("guest_major", "touches of a page that the guest itself had paged out behind the balloon"),
-        _count("guest_page_outs", "pages paged out by the guest itself behind the balloon"),
+        _count("guest_major", "touches of a page that the guest itself had given up behind the balloon: its page-ins"),
+        _count("guest_page_outs", "dirty pages written to its own swap by the guest behind the balloon"),
         Column("mean_resident", "float64", "page", "guest pages resident, on average over the accesses of the VM's pool (its virtual "
                "time): the space that a policy took for its misses; null without accesses", nullable=True),
+    ),
+)  # fmt: skip
+BALLOON = Table(
+    "balloon",
+    "the guests behind their balloons over time, with cumulative counters (paper section 3.2)",
+    (
+        *RESULT_KEY,
+        _VM,
+        _pages("target", "pages that the guest is asked to keep, as far as the balloon's cap allows"),
+        _pages("ballooned", "guest pages held by the balloon driver (without a hypervisor: that the machine does not have)"),
+        _pages("in_use", "pages in use by the guest, without those that its kernel keeps"),
+        _pages("kernel", "pages that its kernel keeps and never gives up"),
+        _pages("swap_used", "slots of the guest's own swap that hold a page"),
+        _count("guest_major", "touches of a page that the guest had given up so far: its page-ins"),
+        _count("guest_page_outs", "dirty pages that the guest wrote to its own swap so far"),
+        _count("dropped", "clean pages that the guest gave up without a write so far"),
+        _count("double_paged", "of guest_page_outs, those that the host had to read in only for the guest to write them out"),
+        _count("dropped_swapped", "of dropped, those that the host had paged out for nothing"),
+        _count("yielded", "pages that the balloon or the kernel gave back because the guest could not give up another (its swap was full)"),
+        _count("pops", "balloons that popped: a rebooted guest used a page that its driver no longer held"),
+        _count("zeroed", "free pages zeroed by the guest's zero-page thread so far"),
+        _count("hinted", "pages freed on the guest's own hint so far"),
     ),
 )  # fmt: skip
 ALLOCATION = Table(
@@ -313,4 +336,6 @@ SWAP = Table(
 )
 
 #: Result tables by name; a module may declare more of its own.
-RESULTS: dict[str, Table] = {table.name: table for table in (VARIANTS, RUNS, VM, SAVINGS, SAMPLING, COPIES, FAULTS, ALLOCATION, SWAP)}
+RESULTS: dict[str, Table] = {
+    table.name: table for table in (VARIANTS, RUNS, VM, SAVINGS, SAMPLING, COPIES, FAULTS, BALLOON, ALLOCATION, SWAP)
+}

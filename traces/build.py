@@ -118,6 +118,7 @@ def main(source: Path) -> None:
     (HERE / "manifest.json").write_text(json.dumps(entries, indent=1) + "\n")
     for capture in CAPTURES:
         write_marks(source, capture)
+    write_experiment(source)
 
 
 def write_trace(source: Path, capture: Capture, kind: str) -> dict[str, Any]:
@@ -173,6 +174,21 @@ def write_marks(source: Path, capture: Capture) -> None:
         lines = ["t\tvm\tmark", *("\t".join(map(str, mark)) for mark in sorted(marks))]
         (HERE / "marks").mkdir(exist_ok=True)
         (HERE / "marks" / f"{capture.name}.tsv").write_text("\n".join(lines) + "\n")
+
+
+def write_experiment(source: Path) -> None:
+    """The real ballooning experiment: the guest's own counters, about one row a second, beside the balloon's target."""
+    log = [json.loads(line) for line in (source / "balloon.jsonl").read_text().splitlines()]
+    told = [(row["time_ns"] - 10**9, row["target_mib"]) for row in log]  # a target is first looked at a second after it was set
+    columns = ("MemFree: ", "Cached: ", "AnonPages: ", "pswpin ", "pswpout ")
+    lines = ["t\ttarget_mib\tfree_kib\tcached_kib\tanonymous_kib\tswap_ins\tswap_outs"]
+    for line in (source / "balloon-marks.tsv").read_text().splitlines():
+        t, _, said = line.partition("\t")
+        targets = [target for when, target in told if when <= int(t)]
+        if said.startswith("STAT") and targets:
+            counts = [re.search(rf"\b{name}(\d+)", said)[1] for name in columns]  # pyright: ignore[reportOptionalSubscript]
+            lines.append("\t".join([t, str(targets[-1]), *counts]))
+    (HERE / "marks" / "balloon-experiment.tsv").write_text("\n".join(lines) + "\n")
 
 
 def digest_of(path: Path) -> str:

@@ -50,7 +50,7 @@ def release(h, p, vm, page):
         leaves = expired(p, pool, page, h.frame[page] == NONE)
         if leaves == NONE:
             return
-        let_go(h, p, leaves, NONE)
+        put_out(h, p, leaves, NONE)
 
 
 @jit
@@ -125,11 +125,11 @@ def page_out_one(h, p, payer, incoming):
     pool = pool_of(payer)
     page = victim(p, pool, incoming)
     prefetch(h.frame, upcoming(p, pool))
-    let_go(h, p, page, incoming)
+    put_out(h, p, page, incoming)
 
 
 @jit
-def let_go(h, p, page, incoming):
+def put_out(h, p, page, incoming):
     """Page out a page that the policy has dropped; where an equal page is known, share it instead.
 
     Its frame is private or a hint, or a shared one that nobody else maps any more.

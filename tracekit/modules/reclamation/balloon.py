@@ -1,95 +1,93 @@
 """The balloon (paper section 3.2): machine memory is taken back by having the guest give up pages of its choice."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
-from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from tracekit import registry
 from tracekit.errors import ScenarioError
 from tracekit.host import STATES
-from tracekit.module import Duration, Module, Out, Site, Size, pages_of, param
-from tracekit.modules.machine import defaults
-from tracekit.modules.reclamation.replacement import Pools, Replacement
+from tracekit.module import Duration, Out, Site, Size, pages_of, param
+from tracekit.modules.reclamation.guest import Guest, Guests
+from tracekit.units import parse_duration, parse_size
 
 
-class Balloons(NamedTuple):
-    """State of the balloon drivers, by VM."""
-
-    hand: np.ndarray  # int64: where the search for free guest pages stands, counted from the VM's base
-    in_use: np.ndarray  # int64: pages in use by the guest
-
-
-class Balloon(Module):
+class Balloon(Guest):
     """ESX's balloon driver. The target is polled each second; inflation and deflation are limited in rate.
 
-    Inflates only where the host is short of memory (state soft or worse), deflates when the target rises.
+    The target is the scenario's schedule, ``balloon.targets``, if it has one; else the host's, if a stage sets targets,
+    and then the balloon inflates only where memory is short (state soft or worse); else what the trace's balloon events say.
     """
 
-    family = "balloon"
     name = "esx"
-    needs = frozenset({"access"})
 
     @dataclass(frozen=True)
-    class Params:
-        guest: str = param("lru", "the guest's own replacement policy: any paging module that needs no future")
-        poll: Duration = param(Duration(10**9), "how often the driver asks for its target", "ns", low=10**6)
-        rate: Size = param(Size(64 << 20), "guest memory that a balloon can take or give in a second", "byte/s", low=4096)
+    class Params(Guest.Params):
+        inflate: Size = param(Size(64 << 20), "guest memory that a balloon can take in a second", "byte/s", low=4096)
+        deflate: Size = param(Size(64 << 20), "guest memory that a balloon can give back in a second", "byte/s", low=4096)
         cap: float = param(0.65, "largest part of a VM's size that its balloon may take", low=0.0, high=1.0)
+        load: Duration = param(Duration(0), "when the driver loads, from the VM's boot event, or else from its first row", "ns", low=0)
+        targets: str = param("", "schedule of targets of every VM, from the first row on: '30s=128MiB 42s=96MiB'; empty: none")
 
     def __init__(self, params: Any):
         super().__init__(params)
-        guest = registry.load("paging", params.guest)
-        if hasattr(guest, "see"):
-            raise ScenarioError(f"balloon.guest = {params.guest!r} needs the future, which no guest knows; choose another policy")
-        if guest.expired is not defaults.expired:
-            raise ScenarioError(
-                f"balloon.guest = {params.guest!r} gives pages up without need, which a balloon does not see; choose another policy"
-            )
-        self.guest: Replacement = guest(guest.Params())
+        self._schedule = parse_schedule(params.targets)
 
-    def setup(self, site: Site) -> Balloons:
-        self.site = site
-        host = site.host
-        self._cap = (host.vm.pages * self.params.cap).astype(np.int64)
-        self.guest.site = site._replace(stage="balloon.guest")
-        self._guest_state = self.guest.state(
-            Pools(len(host.vm), len(host.frame), host.vm.pages.copy(), host.vm.first.copy(), host.vm.pages.copy())
-        )
-        return Balloons(host.vm.pages.copy(), np.zeros(len(host.vm), np.int64))
-
-    def further_states(self) -> Mapping[str, Any]:
-        return {"guest": self._guest_state}
-
-    def start(self, kernels: ModuleType, states: Mapping[str, Any]) -> None:
-        h, p, b, g = (states[name] for name in ("host", "paging", "balloon", "guest"))
-        self._inflate = lambda vm, count: kernels.inflate(h, p, b, g, vm, count)
-        self._deflate = lambda vm, count: kernels.deflate(h, b, vm, count)
-        self._inflate(0, 0)  # compiles it
-        self._deflate(0, 0)
-
-    def clocks(self) -> Mapping[str, int]:
-        return {"poll": self.params.poll}
+    def setup(self, site: Site) -> Guests:
+        self._cap = (site.host.vm.pages * self.params.cap).astype(np.int64)
+        return super().setup(site)
 
     def control(self, now: int, due: Collection[str], out: Out) -> None:
-        host = self.site.host
-        step = max(1, pages_of(self.params.rate) * self.params.poll // 10**9)
-        lack = self._wanted() - host.vm.ballooned
-        inflating = STATES[host.state[0]] != "high"
+        self._load_drivers(now)
+        host, poll = self.site.host, self.params.poll
+        lack = np.where(self.guests.vm.running, self.wanted(now) - host.vm.ballooned, 0)
+        short = STATES[host.state[0]] != "high" or not self._by_host()
         for vm in np.flatnonzero(lack):
-            count = int(min(abs(lack[vm]), step))
             if lack[vm] < 0:
-                self._deflate(int(vm), count)
-            elif inflating:
-                self._inflate(int(vm), count)
+                self._deflate(int(vm), min(-int(lack[vm]), max(1, pages_of(self.params.deflate) * poll // 10**9)))
+            elif short:
+                self._inflate(int(vm), min(int(lack[vm]), max(1, pages_of(self.params.inflate) * poll // 10**9)))
+        super().control(now, due, out)
+
+    def _load_drivers(self, now: int) -> None:
+        mine = self.guests.vm
+        first_seen = (mine.began < 0) & (self.site.host.vm.accesses > 0)
+        mine.began[first_seen] = now
+        for vm in np.flatnonzero((mine.began >= 0) & (mine.running == 0) & (now - mine.began >= self.params.load)):
+            self._start_driver(int(vm))
 
     def shortfall(self) -> np.ndarray:
-        """Pages by VM that the target asks for and the balloon cannot take."""
-        host = self.site.host
-        return np.maximum(host.vm.pages - host.target - self._cap, 0)
+        excess = super().shortfall()
+        return np.where(self.guests.vm.running, np.maximum(excess - self._cap, 0), excess)
 
-    def _wanted(self) -> np.ndarray:
-        host = self.site.host
-        return np.clip(host.vm.pages - host.target, 0, self._cap)
+    def wanted(self, now: int) -> np.ndarray:
+        host, mine = self.site.host, self.guests.vm
+        pages = host.vm.pages
+        if self._schedule:
+            past = [target for t, target in self._schedule if t <= now - self.site.origin]
+            targets = np.full_like(pages, past[-1]) if past else pages
+        elif self._by_host():
+            targets = host.target
+        else:
+            targets = np.where(mine.asked >= 0, mine.asked, pages)
+        return np.clip(pages - targets, 0, self._cap)
+
+    def _by_host(self) -> bool:
+        return not self._schedule and "tax" in self.site.stages
+
+
+def parse_schedule(text: str) -> list[tuple[int, int]]:
+    """``"30s=128MiB 42s=96MiB"`` → [(ns, pages)] in order of time. Raises ScenarioError."""
+    schedule = []
+    for step in text.split():
+        when, equals, size = step.partition("=")
+        try:
+            if not equals:
+                raise ValueError(f"{step!r} is not of the form time=size")
+            schedule.append((parse_duration(when), pages_of(parse_size(size))))
+        except ValueError as error:
+            raise ScenarioError(f"balloon.targets = {text!r}: {error}; expected steps such as '30s=128MiB 42s=96MiB'") from None
+    if schedule != sorted(schedule, key=lambda step: step[0]):
+        raise ScenarioError(f"balloon.targets = {text!r}: its times are out of order; sort them")
+    return schedule

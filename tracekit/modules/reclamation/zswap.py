@@ -16,7 +16,8 @@ from tracekit.host import NONE
 from tracekit.kernel import jit
 from tracekit.module import Duration, Site, Size, param
 from tracekit.modules.machine.frames import hold, let_go
-from tracekit.modules.reclamation.replacement import Links, Pools, links, push_newest, unlink
+from tracekit.modules.reclamation.queues import Queues, drop, oldest, push, queues
+from tracekit.modules.reclamation.replacement import Pools
 from tracekit.modules.reclamation.swap import (
     COMPRESSED,
     LOADS,
@@ -45,7 +46,7 @@ class Pool(NamedTuple):
     classes: Classes
     size: np.ndarray  # uint16 by page: bytes of its content compressed, ZEROS, or 0 where the trace has not told the content
     kept: np.ndarray  # uint16 by page in the pool: bytes that it was compressed to
-    age: Links  # of the pages in the pool
+    age: Queues  # of the pages in the pool
     tally: np.ndarray  # int64 (vm, 6 counts)
     limit: np.ndarray  # int64: frames of the pool at most, at which it accepts pages again; bytes of a page at most
     zero: np.ndarray  # uint64: digest of the zero page
@@ -87,7 +88,7 @@ def keep(s, h, vm, page, incoming):
     s.tally[vm, BYTES] += size
     if s.size[page] == 0:
         s.tally[vm, UNKNOWN] += 1
-    push_newest(s.age, 0, page)
+    push(s.age, 0, 0, page)
     put(s.tiers, vm, page, COMPRESSED)
     return True
 
@@ -95,7 +96,7 @@ def keep(s, h, vm, page, incoming):
 @jit
 def write_back(s, h):
     """Write the page that has been in the pool longest back to the next tier. The pool must not be empty."""
-    page = s.age.oldest[0]
+    page = oldest(s.age, 0, 0)
     vm = h.page_vm[page]
     let_out(s, h, vm, page)
     s.tally[vm, WRITTEN_BACK] += 1
@@ -106,7 +107,7 @@ def write_back(s, h):
 def let_out(s, h, vm, page):
     """Take a page out of its tier; out of the pool, with the frame that it alone needed."""
     if s.tiers.tier[page] == COMPRESSED:
-        unlink(s.age, 0, page)
+        drop(s.age, 0, page)
         s.tally[vm, BYTES] -= s.kept[page]
         which = s.classes.of[s.kept[page]]
         s.classes.objects[which] -= 1
@@ -153,7 +154,7 @@ class Zswap(Swap):
             classes=size_classes(p.chain),
             size=np.zeros(pages, np.uint16),
             kept=np.zeros(pages, np.uint16),
-            age=links(Pools(1, pages, np.zeros(1, np.int64), np.zeros(1, np.int64), np.full(1, pages))),
+            age=queues(Pools(1, pages, np.zeros(1, np.int64), np.zeros(1, np.int64), np.full(1, pages)), 1),
             tally=np.zeros((vms, 6), np.int64),
             limit=np.array([self._limit, int(self._limit * p.accept / 100), p.largest], np.int64),
             zero=np.array([site.trace.zero_digest], np.uint64),

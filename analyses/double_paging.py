@@ -1,0 +1,49 @@
+"""Random or LRU? Which policy should a host page by, if the guests page as well?
+
+Method: the matrix of host policies and guest policies (balloon.guest), each over several seeds; page-ins of both, double
+paging (pages that the host read in only for the guest to write them out), page-outs of the host for nothing (the guest
+dropped the page), and the slowdown by the cost model of tracekit.report.cost with 95 % intervals over seeds (Student's t).
+Source: Waldspurger 2002, section 3.3: the host's choice is random, to avoid interplay with the guest's policy.
+"""
+
+import sys
+
+import altair as alt
+import polars as pl
+
+import tracekit as tk
+from tracekit.report.cost import Costs, over_seeds, slowdowns
+
+
+def table(results: tk.Results, costs: Costs | None = None) -> pl.LazyFrame:
+    """One row a trace, host policy and guest policy, means over seeds and VMs' sums: host_ins, guest_ins, double_paged,
+    wasted_outs, and slowdown of the slowest VM with low, high and seeds. Without a balloon stage the guest is ``none``."""
+    key = ["trace", "host", "guest"]
+    names = results.params("paging.module", "balloon.guest").collect()
+    guest = pl.col("balloon.guest").fill_null("none") if "balloon.guest" in names.columns else pl.lit("none")
+    variants = names.lazy().select("variant", host="paging.module", guest=guest)
+    last = results.table("balloon").group_by("variant", "trace", "vm").agg(pl.col("dropped_swapped").sort_by("t").last())
+    counts = results.faults.join(last, on=["variant", "trace", "vm"], how="left").group_by("variant", "trace").agg(
+        host_ins=pl.col("major").sum(), guest_ins=pl.col("guest_major").sum(), double_paged=pl.col("double_paged").sum(),
+        wasted_outs=pl.col("dropped_swapped").sum(),
+    )  # fmt: skip
+    slowest = slowdowns(results, costs).group_by("variant", "trace").agg(pl.col("slowdown").max())
+    means = counts.join(variants, on="variant").group_by(key).agg(pl.col("host_ins", "guest_ins", "double_paged", "wasted_outs").mean())
+    return means.join(over_seeds(slowest.join(variants, on="variant"), key, "slowdown"), on=key).sort(key)
+
+
+def chart(frame: pl.DataFrame) -> alt.HConcatChart:
+    """The matrix as two heat maps: double-paged pages and slowdown, the host's policy down, the guest's across."""
+    data = alt.Data(values=frame.to_dicts())
+
+    def matrix(column: str, title: str, text: str) -> alt.LayerChart:
+        base = alt.Chart(data, title=title).encode(alt.X("guest:N", title="guest's policy"), alt.Y("host:N", title="host's policy"))
+        cells = base.mark_rect().encode(alt.Color(f"{column}:Q", legend=None, scale=alt.Scale(scheme="oranges")))
+        return (cells + base.mark_text(fontSize=13).encode(alt.Text(f"{column}:Q", format=text))).properties(width=260, height=200)
+
+    slowdown = matrix("slowdown", "time taken over the trace's (mean over seeds)", ".2f")
+    return matrix("double_paged", "pages read in by the host only to be written out", ",.0f") | slowdown
+
+
+if __name__ == "__main__":
+    chart(table(tk.open(sys.argv[1])).collect()).save(sys.argv[2])

@@ -1,0 +1,28 @@
+"""Template: a cooperative guest tells which of its pages are free, and the host takes their frames."""
+
+import numpy as np
+
+from tracekit.host import NONE, SWAPPED
+from tracekit.kernel import jit
+
+# bind
+from tracekit.modules.machine.frames import leave
+
+# end bind
+
+
+@jit
+def hint_event(h, p, b, vm, what, first, count):
+    """Free what the guest says that it does not use; pages beyond its size are none of its."""
+    if what != 5:  # hint-free
+        return
+    size = h.vm[vm].pages
+    for ppn in range(min(max(first, 0), size), min(max(first + count, 0), size)):
+        page = np.uint32(h.vm[vm].first + ppn)
+        if h.flags[page] & SWAPPED:
+            h.flags[page] &= ~SWAPPED
+            h.vm[vm].swapped -= 1
+            b.vm[vm].hinted += 1
+        elif h.frame[page] != NONE:
+            leave(h, p, page)
+            b.vm[vm].hinted += 1
