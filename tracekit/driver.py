@@ -27,7 +27,7 @@ _POLICY = {
     "paging": {"touch": "touch", "admit": "admit", "remove": "remove", "victim": "victim", "see": "see"},
     "sharing": {"due": "due", "trust": "trust", "changed": "changed"},
     "guest": {"guest_touch": "touch", "guest_admit": "admit", "guest_victim": "victim"},
-    "remap": {"remap_hot": "hot"},
+    "remap": {"remap_hot": "hot", "remap_worth": "worth", "remap_ahead": "ahead"},
 }
 #: States that the functions of sharing/scan.py take.
 _SCANNING = ("host", "paging", "sharing", "sharing_host")
@@ -74,7 +74,8 @@ def _imports(policies: Mapping[str, type], others: Mapping[str, type]) -> str:
                 if hasattr(cls, attribute):
                     lines.append(f"{name} = {role}_policy.{attribute}")
     if "remap" in policies:
-        lines.append("from tracekit.modules.remapping.remap import bounce, move_low")
+        lines.append("from tracekit.modules.remapping.bounce import account, beyond_reach, mark, move, room_for")
+        lines.append("from tracekit.modules.remapping.low import FREE, NOBODY")
     for stage, cls in others.items():
         lines.append(f"from {cls.__module__} import {cls.__qualname__} as {stage}_module")
         lines += [f"{stage}_{kind} = {stage}_module.on_{kind}" for kind in KINDS if cls.hook(kind)]
@@ -150,13 +151,30 @@ class _Rows:
     def _io(self) -> list[str]:
         if "remap" not in self._policies:
             return []
-        names = ("vm", "page", "device", "to_device", "bytes", "dma_mask", "forced")
-        self._want("io", *names)
-        zones, state = self._state("zones"), self._state("remap")
+        row = ("t", "vm", "page", "device", "to_device", "bytes", "dma_mask", "forced")
+        hot = arguments(self._policies["remap"].hot)  # pyright: ignore[reportAttributeAccessIssue]
+        b, s = self._state("bounces"), self._state("remap")
+        given = {"s": s, "b": b, "copies": f"{b}.copies[page]"}
+        self._want("io", *row, *(name for name in hot if name not in given))
         return [
-            f"if bounce({zones}, {', '.join(names)}) and remap_hot({state}, page, {zones}.copies[page]):\n"
-            f"    move_low({zones}, vm, page, device, dma_mask)"
+            f"beyond = beyond_reach({b}, t, page, bytes, to_device, dma_mask, forced)\n"
+            f"if beyond and remap_ahead({s}, page):\n"
+            f"    leaving = room_for({b}, t, dma_mask)\n"
+            "    if leaving != NOBODY:\n"
+            f"        move({b}, t, vm, page, device, dma_mask, leaving)\n"
+            "        beyond = False\n"
+            f"account({b}, {', '.join(row)}, beyond)\n"
+            f"if beyond and remap_hot({', '.join(given.get(name, name) for name in hot)}):\n"
+            f"    leaving = room_for({b}, t, dma_mask)\n"
+            f"    if leaving == FREE or (leaving != NOBODY and remap_worth({s}, {b}, page, leaving, t)):\n"
+            f"        move({b}, t, vm, page, device, dma_mask, leaving)"
         ]
+
+    def _event(self) -> list[str]:
+        if "remap" not in self._policies:
+            return []
+        self._want("event", "vm", "what")
+        return [f"mark({self._state('bounces')}, vm, what)"]
 
     def _hook(self, stage: str, cls: type[Module], kind: str) -> str:
         names = arguments(cls.hook(kind))  # pyright: ignore[reportArgumentType]

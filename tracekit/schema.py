@@ -225,21 +225,79 @@ SAMPLING = Table(
         Column("length", "int64", "ns", "wall time that the period took"),
     ),
 )
+_DEVICE = Column("device", "string", "", "device")
+_PHASE = Column("phase", "int64", "", "marks of the VM before: 0 up to its first mark")
 COPIES = Table(
     "copies",
-    "bounce-buffer copies by VM and device over the whole replay (paper section 7)",
+    "bounce-buffer copies by VM, device and phase over the whole replay (paper section 7)",
     (
         *RESULT_KEY,
         _VM,
-        Column("device", "string", "", "device"),
+        _DEVICE,
+        _PHASE,
         _count("transfers", "rows of transfers, one a page"),
         Column("bytes", "int64", "byte", "bytes moved by the device"),
-        _count("bounced", "transfers copied through a bounce buffer"),
+        _count("bounced", "rows copied through a bounce buffer"),
+        Column("copied_in_bytes", "int64", "byte", "bytes copied into bounce buffers, before the device reads them"),
+        Column("copied_out_bytes", "int64", "byte", "bytes copied out of bounce buffers, after the device wrote them"),
         Column("copied_bytes", "int64", "byte", "bytes copied: once a transfer, twice where it goes both ways; forced ones included"),
+        _count("forced", "the part of bounced that was forced"),
         Column("forced_bytes", "int64", "byte", "the part of copied_bytes that was forced, which no remapping can save"),
         _pages("remapped", "pages moved into the device's reach"),
+        _pages("evicted", "pages moved home to make room for those"),
+        _pages("again", "the part of remapped that had been moved before"),
+        _count("baseline", "what bouncing alone would have bounced"),
         Column("baseline_bytes", "int64", "byte", "what bouncing alone would have copied"),
-        _count("unknown", "transfers whose page the trace does not tell; they are never taken to bounce unless forced"),
+        _count("unknown", "rows whose page the trace does not tell; they are never taken to bounce unless forced"),
+        Column("unknown_bytes", "int64", "byte", "bytes that these move"),
+        _count("segments", "adjacent pages of one transfer that bounced together"),
+        _count("exhausted", "segments that found no room in the pool; their copies are counted all the same"),
+        Column("exhausted_bytes", "int64", "byte", "bytes of these"),
+        _count("mappings", "rows of one moment and direction taken together: what an IOMMU maps and unmaps"),
+        Column("cost", "int64", "ns", "time spent on bouncing, copying, moving pages, or an IOMMU's mappings, by the costs given as parameters"),
+    ),
+)
+REMAPS = Table(
+    "remaps",
+    "remapping over time by VM: everything so far",
+    (
+        *RESULT_KEY,
+        _VM,
+        _pages("remapped", "pages moved into a device's reach so far"),
+        _pages("evicted", "pages moved home for others so far"),
+        _pages("again", "the part of remapped that had been moved before"),
+        _pages("low", "pages that lie where remapping put them"),
+        Column("copied_bytes", "int64", "byte", "bytes copied so far, forced ones included"),
+        Column("saved_bytes", "int64", "byte", "bytes that bouncing alone would have copied so far beyond these"),
+    ),
+)
+SWIOTLB = Table(
+    "swiotlb",
+    "the host's pool of bounce buffers over time",
+    (
+        *RESULT_KEY,
+        _VM,
+        _count("slots", "slots of 2 KiB"),
+        _count("used", "slots in use"),
+        _count("peak", "most slots in use at a time so far"),
+        _count("segments", "segments that asked for room so far"),
+        _count("exhausted", "those that found none"),
+        _count("fragmented", "the part of exhausted for which there were slots enough, but not side by side"),
+    ),
+)
+CONCENTRATION = Table(
+    "concentration",
+    "how concentrated the bytes are that bouncing alone would copy: the pages with most, by VM, device and phase",
+    (
+        *RESULT_KEY,
+        _VM,
+        _DEVICE,
+        _PHASE,
+        Column("forced", "bool", "", "forced transfers, or those that bounce because of where their page lies"),
+        _pages("top", "pages with the most bytes: 1, 2, 4, … and all"),
+        Column("top_bytes", "int64", "byte", "bytes copied for these"),
+        _pages("pages", "pages that bounce"),
+        Column("bytes", "int64", "byte", "bytes copied for all of them"),
     ),
 )
 FAULTS = Table(
@@ -279,4 +337,7 @@ ALLOCATION = Table(
 )
 
 #: Result tables by name; a module may declare more of its own.
-RESULTS: dict[str, Table] = {table.name: table for table in (VARIANTS, RUNS, VM, SAVINGS, SAMPLING, COPIES, FAULTS, ALLOCATION)}
+RESULTS: dict[str, Table] = {
+    table.name: table
+    for table in (VARIANTS, RUNS, VM, SAVINGS, SAMPLING, COPIES, REMAPS, SWIOTLB, CONCENTRATION, FAULTS, ALLOCATION)
+}
