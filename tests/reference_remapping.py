@@ -5,6 +5,7 @@ It shares no code with ``tracekit.modules.remapping``. Rows are those of ``refer
 """
 
 from collections import Counter, defaultdict
+from itertools import pairwise
 
 PAGE, SLOT, SET = 4096, 2048, 128
 INFINITY = float("inf")
@@ -20,9 +21,9 @@ class Remapper:
         self.stay, self.half_life, self.window = stay, half_life, window
         self.vms, self.place = list(vms), place or {}
         masks = {row["dma_mask"] for row in rows if row["kind"] == "io"}
-        self.ends = sorted({self.reach(mask) for mask in masks} - {0}) + [INFINITY]
+        self.ends = [*sorted({self.reach(mask) for mask in masks} - {0}), INFINITY]
         edges = [0, *self.ends]
-        self.free = [max(0, min(low, end) - min(low, first)) for first, end in zip(edges, edges[1:])]
+        self.free = [max(0, min(low, end) - min(low, first)) for first, end in pairwise(edges)]
         if policy == "clairvoyant":
             self.free = [INFINITY] + [0] * len(self.ends)
         self.moved = {}  # page → zone

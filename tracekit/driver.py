@@ -22,12 +22,13 @@ from tracekit.schema import KINDS
 from tracekit.stream import KIND_ORDER
 
 #: Families whose rows go through the machine; all others have plain hooks.
-CORE = ("paging", "sharing", "balloon", "remap")
+CORE = ("paging", "sharing", "balloon", "remap", "tier")
 _POLICY = {
     "paging": {"touch": "touch", "admit": "admit", "remove": "remove", "victim": "victim", "see": "see"},
     "sharing": {"due": "due", "trust": "trust", "changed": "changed"},
     "guest": {"guest_touch": "touch", "guest_admit": "admit", "guest_victim": "victim"},
     "remap": {"remap_hot": "hot", "remap_worth": "worth", "remap_ahead": "ahead"},
+    "tier": {"tier_place": "place", "tier_used": "used"},
 }
 #: States that the functions of sharing/scan.py take.
 _SCANNING = ("host", "paging", "sharing", "sharing_host")
@@ -76,6 +77,8 @@ def _imports(policies: Mapping[str, type], others: Mapping[str, type]) -> str:
     if "remap" in policies:
         lines.append("from tracekit.modules.remapping.bounce import account, beyond_reach, mark, move, room_for")
         lines.append("from tracekit.modules.remapping.low import FREE, NOBODY")
+    if "tier" in policies:
+        lines.append("from tracekit.modules.remapping.tier import NOWHERE, serve")
     for stage, cls in others.items():
         lines.append(f"from {cls.__module__} import {cls.__qualname__} as {stage}_module")
         lines += [f"{stage}_{kind} = {stage}_module.on_{kind}" for kind in KINDS if cls.hook(kind)]
@@ -126,6 +129,9 @@ class _Rows:
         return ", ".join(f"{name}_state" for name in names)
 
     def _access(self) -> list[str]:
+        return self._paging() + self._tier()
+
+    def _paging(self) -> list[str]:
         if "paging" not in self._policies:
             return []
         self._want("access", "vm", "page", "write")
@@ -141,6 +147,17 @@ class _Rows:
         if "sharing" in self._policies and self._policies["sharing"].changed is not defaults.changed:
             call = f"if {call}:\n    now_private({self._state(*_SCANNING)}, page)"
         return [*calls, call]
+
+    def _tier(self) -> list[str]:
+        if "tier" not in self._policies:
+            return []
+        used = arguments(self._policies["tier"].used)  # pyright: ignore[reportAttributeAccessIssue]
+        b, s = self._state("tiers"), self._state("tier")
+        given = {"s": s, "b": b, "was": "was", "new": "new"}
+        self._want("access", "vm", "page", "count", *(name for name in used if name not in given))
+        new = f"new = {b}.where[page] == NOWHERE\n"
+        call = f"was = serve({b}, page, tier_place({s}, page), count)\n"
+        return [new + call + f"tier_used({', '.join(given.get(name, name) for name in used)})"]
 
     def _content(self) -> list[str]:
         if "sharing" not in self._policies:

@@ -254,7 +254,7 @@ COPIES = Table(
         _count("exhausted", "segments that found no room in the pool; their copies are counted all the same"),
         Column("exhausted_bytes", "int64", "byte", "bytes of these"),
         _count("mappings", "rows of one moment and direction taken together: what an IOMMU maps and unmaps"),
-        Column("cost", "int64", "ns", "time spent on bouncing, copying, moving pages, or an IOMMU's mappings, by the costs given as parameters"),
+        Column("cost", "int64", "ns", "time of bouncing, copying and moving, or of an IOMMU's mappings, at the costs given"),
     ),
 )
 REMAPS = Table(
@@ -300,6 +300,25 @@ CONCENTRATION = Table(
         Column("bytes", "int64", "byte", "bytes copied for all of them"),
     ),
 )
+TIERS = Table(
+    "tiers",
+    "which tier serves a VM's accesses, and what moves: everything so far",
+    (
+        *RESULT_KEY,
+        _VM,
+        _count("near", "accesses served by near memory"),
+        _count("far", "accesses served by far memory"),
+        _pages("promoted", "pages moved from far to near memory"),
+        _pages("demoted", "pages moved from near to far memory"),
+        _count("faults", "hint faults"),
+        _count("samples", "accesses that the processor's sampling told"),
+        _pages("near_pages", "pages that lie in near memory now"),
+        _pages("far_pages", "pages that lie in far memory now"),
+        Column("migrated_bytes", "int64", "byte", "bytes copied from tier to tier"),
+        Column("amat", "float64", "ns", "average latency of an access, moves and faults left out", nullable=True),
+        Column("cost", "int64", "ns", "time of all accesses, moves (all charged, though some run beside the VM) and hint faults"),
+    ),
+)
 FAULTS = Table(
     "faults",
     "faults over the whole replay by VM",
@@ -339,5 +358,5 @@ ALLOCATION = Table(
 #: Result tables by name; a module may declare more of its own.
 RESULTS: dict[str, Table] = {
     table.name: table
-    for table in (VARIANTS, RUNS, VM, SAVINGS, SAMPLING, COPIES, REMAPS, SWIOTLB, CONCENTRATION, FAULTS, ALLOCATION)
+    for table in (VARIANTS, RUNS, VM, SAVINGS, SAMPLING, COPIES, REMAPS, SWIOTLB, CONCENTRATION, TIERS, FAULTS, ALLOCATION)
 }
