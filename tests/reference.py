@@ -212,31 +212,6 @@ class Machine:
         return whole | {"*": {name: sum(counts[name] for counts in whole.values()) for name in names}}
 
 
-def copies(rows, threshold=INFINITY, low=1 << 20, place=0):
-    """The table copies by (VM, device): transfers bounce where they must, and hot pages are moved to ``low`` pages of low memory."""
-    table = defaultdict(Counter)
-    count, moved = Counter(), {}
-    for row in rows:
-        counts, page = table[row["vm"], row["device"]], (row["vm"], row["ppn"])
-        times = 2 if row["to_device"] is None else 1
-        copied = row["bytes"] * times
-        counts.update({"transfers": 1, "bytes": row["bytes"], "unknown": row["ppn"] is None})
-        if row["forced"]:
-            counts.update({"bounced": 1, "copied_bytes": copied, "forced_bytes": copied, "baseline_bytes": copied})
-        elif row["ppn"] is not None:
-            reach = (row["dma_mask"] + 1) // PAGE  # whole machine pages that the device reaches
-            if row["ppn"] + place >= reach:
-                counts["baseline_bytes"] += copied
-            if moved.get(page, row["ppn"] + place) >= reach:
-                counts.update({"bounced": 1, "copied_bytes": copied})
-                count[page] += times
-                if count[page] > threshold and len(moved) < min(low, reach):
-                    moved[page] = len(moved)
-                    counts["remapped"] += 1
-    names = ("transfers", "bytes", "bounced", "copied_bytes", "forced_bytes", "remapped", "baseline_bytes", "unknown")
-    return {key: {name: counts[name] for name in names} for key, counts in table.items()}
-
-
 # ------------------------------------------------------------------------------------------------- rows and files
 
 

@@ -25,6 +25,7 @@ SMALL = {
     "clones": {"vms": 4, "memory": "2MiB", "snapshots": 3, "every": "5s", "accesses": True, "change": 0.2},
     "tax": {"memory": "4MiB", "active1": "512KiB", "active2": "3MiB", "duration": "30s", "period": "10s", "idle_clock": 0.25},
     "nic": {"transfers": 5000, "stream": 0.3, "wide": 0.1, "both_ways": 0.2, "memory": "4100MiB", "threshold": 3},
+    "stream": {"transfers": 800, "segment": 20_000, "memory": "4100MiB", "to_device": 0.3, "threshold": 2},
 }  # fmt: skip
 
 
@@ -53,6 +54,7 @@ GOLDEN = {
     "clones": "39f1243d52c612b7",
     "tax": "57657f34fca143b3",
     "nic": "f0e1115c4458191f",
+    "stream": "3788d69e79554988",
 }
 
 

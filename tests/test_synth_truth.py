@@ -177,3 +177,18 @@ def test_nic_truth(tmp_path, forced):
     assert truth["remapping"] == {"threshold": 3, "remapped": sum(n > 3 for n in copies.values()), "copied_bytes": still}
     assert (io["ppn"].to_numpy().min() >= 1 << 20) and io.filter(pl.col("device").cast(pl.String) == "nic")["ppn"].n_unique() == 8
     assert (io["bytes"].to_numpy().min() >= 60) and (io["bytes"].to_numpy().max() == 4096)
+
+
+def test_stream_truth(tmp_path):
+    rows, truth = make(tmp_path, "stream")
+    io = rows["io"].select(pl.col("ppn", "bytes").cast(pl.Int64), "t")
+    assert (truth["rows"], truth["bytes"], truth["copied_bytes"]) == (io.height, io["bytes"].sum(), io["bytes"].sum())
+    assert truth["bytes"] == truth["transfers"] * 20_000  # no byte is lost in splitting
+    copies: dict[int, int] = {}
+    still = 0
+    for ppn, size, _ in io.iter_rows():
+        copies[ppn] = copies.get(ppn, 0) + 1
+        still += size * (copies[ppn] <= 3)
+    assert truth["remapping"] == {"threshold": 2, "remapped": sum(n > 2 for n in copies.values()), "copied_bytes": still}
+    assert (truth["pages"], truth["most_copies"]) == (len(copies), max(copies.values()))
+    assert min(copies) >= 1 << 20 and io.filter(pl.col("bytes") < 4096).height > truth["transfers"]  # most begin and end within a page

@@ -23,13 +23,14 @@ from tracekit.schema import KINDS
 from tracekit.stream import KIND_ORDER
 
 #: Families whose rows go through the machine; all others have plain hooks, and so has swap.
-CORE = ("paging", "swap", "sharing", "balloon", "remap")
+CORE = ("paging", "swap", "sharing", "balloon", "remap", "tier")
 _POLICY = {
     "paging": {name: name for name in ("touch", "admit", "remove", "victim", "expired", "see", "soon", "upcoming")},
     "swap": {"swap_store": "store", "swap_load": "load", "swap_drop": "drop"},
     "sharing": {"due": "due", "trust": "trust", "changed": "changed"},
     "guest": {"guest_touch": "touch", "guest_admit": "admit", "guest_remove": "remove", "guest_victim": "victim"},
-    "remap": {"remap_hot": "hot"},
+    "remap": {"remap_hot": "hot", "remap_worth": "worth", "remap_ahead": "ahead"},
+    "tier": {"tier_place": "place", "tier_used": "used"},
 }
 #: How many accesses ahead the processor is told of a page: its arrays are larger than caches, and order is the trace's.
 _AHEAD = 16
@@ -85,7 +86,10 @@ def _imports(policies: Mapping[str, type], others: Mapping[str, type]) -> str:
     if "swap" not in policies:
         lines += [f"from {defaults.__name__} import {attribute} as {name}" for name, attribute in _POLICY["swap"].items()]
     if "remap" in policies:
-        lines.append("from tracekit.modules.remapping.remap import bounce, move_low")
+        lines.append("from tracekit.modules.remapping.bounce import account, beyond_reach, mark, move, room_for")
+        lines.append("from tracekit.modules.remapping.low import FREE, NOBODY")
+    if "tier" in policies:
+        lines.append("from tracekit.modules.remapping.tier import NOWHERE, serve")
     for stage, cls in others.items():
         lines.append(f"from {cls.__module__} import {cls.__qualname__} as {stage}_module")
         lines += [f"{stage}_{kind} = {stage}_module.on_{kind}" for kind in KINDS if cls.hook(kind)]
@@ -136,6 +140,9 @@ class _Rows:
         return ", ".join(f"{name}_state" for name in names)
 
     def _access(self) -> list[str]:
+        return self._paging() + self._tier()
+
+    def _paging(self) -> list[str]:
         if "paging" not in self._policies:
             return []
         self._want("access", "vm", "page", "write")
@@ -160,6 +167,17 @@ class _Rows:
             call = f"if {call}:\n    now_private({self._state(*_SCANNING)}, page)"
         return [*calls, call]
 
+    def _tier(self) -> list[str]:
+        if "tier" not in self._policies:
+            return []
+        used = arguments(self._policies["tier"].used)  # pyright: ignore[reportAttributeAccessIssue]
+        b, s = self._state("tiers"), self._state("tier")
+        given = {"s": s, "b": b, "was": "was", "new": "new"}
+        self._want("access", "vm", "page", "count", *(name for name in used if name not in given))
+        new = f"new = {b}.where[page] == NOWHERE\n"
+        call = f"was = serve({b}, page, tier_place({s}, page), count)\n"
+        return [new + call + f"tier_used({', '.join(given.get(name, name) for name in used)})"]
+
     def _content(self) -> list[str]:
         if "sharing" not in self._policies:
             return []
@@ -169,21 +187,37 @@ class _Rows:
     def _io(self) -> list[str]:
         if "remap" not in self._policies:
             return []
-        names = ("vm", "page", "device", "to_device", "bytes", "dma_mask", "forced")
-        self._want("io", *names)
-        zones, state = self._state("zones"), self._state("remap")
+        row = ("t", "vm", "page", "device", "to_device", "bytes", "dma_mask", "forced")
+        hot = arguments(self._policies["remap"].hot)  # pyright: ignore[reportAttributeAccessIssue]
+        b, s = self._state("bounces"), self._state("remap")
+        given = {"s": s, "b": b, "copies": f"{b}.copies[page]"}
+        self._want("io", *row, *(name for name in hot if name not in given))
         return [
-            f"if bounce({zones}, {', '.join(names)}) and remap_hot({state}, page, {zones}.copies[page]):\n"
-            f"    move_low({zones}, vm, page, device, dma_mask)"
+            f"beyond = beyond_reach({b}, t, page, bytes, to_device, dma_mask, forced)\n"
+            f"if beyond and remap_ahead({s}, page):\n"
+            f"    leaving = room_for({b}, t, dma_mask)\n"
+            "    if leaving != NOBODY:\n"
+            f"        move({b}, t, vm, page, device, dma_mask, leaving)\n"
+            "        beyond = False\n"
+            f"account({b}, {', '.join(row)}, beyond)\n"
+            f"if beyond and remap_hot({', '.join(given.get(name, name) for name in hot)}):\n"
+            f"    leaving = room_for({b}, t, dma_mask)\n"
+            f"    if leaving == FREE or (leaving != NOBODY and remap_worth({s}, {b}, page, leaving, t)):\n"
+            f"        move({b}, t, vm, page, device, dma_mask, leaving)"
         ]
 
     def _event(self) -> list[str]:
-        if "balloon" not in self._policies:
-            return []
-        self._want("event", "t", "vm", "what", "a", "b")
+        calls = []
         if "guest" in self._policies:
-            return [f"guest_event({self._state('host', 'balloon', 'guest')}, vm, t, what, a)"]
-        return [f"hint_event({self._state('host', 'paging', 'balloon')}, vm, what, a, b)"]
+            self._want("event", "t", "vm", "what", "a")
+            calls.append(f"guest_event({self._state('host', 'balloon', 'guest')}, vm, t, what, a)")
+        elif "balloon" in self._policies:
+            self._want("event", "vm", "what", "a", "b")
+            calls.append(f"hint_event({self._state('host', 'paging', 'balloon')}, vm, what, a, b)")
+        if "remap" in self._policies:
+            self._want("event", "vm", "what")
+            calls.append(f"mark({self._state('bounces')}, vm, what)")
+        return calls
 
     def _hook(self, stage: str, cls: type[Module], kind: str) -> str:
         names = arguments(cls.hook(kind))  # pyright: ignore[reportArgumentType]

@@ -27,7 +27,7 @@ OVERCOMMIT = 0.75
 #: More ticks of one control clock than this are taken for a mistake: they would take hours.
 _MOST_TICKS = 30_000_000
 #: Bytes that a replay holds by guest page and by frame, with every stage present.
-_PAGE_COST, _FRAME_COST = 77, 36
+_PAGE_COST, _FRAME_COST = 150, 36
 
 
 def fit(trace: Trace, variants: Sequence[Variant]) -> tuple[list[Variant], list[str]]:
@@ -232,7 +232,7 @@ def _fit(modules: Mapping[str, Module], trace: Trace) -> tuple[dict[str, Module]
             f"{trace.name}: has {', '.join(trace.kinds)} only, and no module of the scenario can work on that ({'; '.join(left_out)}); "
             "add files of the capture or choose another preset"
         )
-    if "paging" not in fitting and set(fitting) != {"remap"}:
+    if "paging" not in fitting and not set(fitting) <= {"remap", "tier"}:
         unbounded = registry.load("paging", "unbounded")
         fitting["paging"] = unbounded(unbounded.Params())
     return fitting, left_out

@@ -48,6 +48,7 @@ class Capture:
     bucket_ms: int = 0
     order: str = ""
     marks: dict[str, str] = field(default_factory=dict)
+    phases: tuple[tuple[float, str], ...] = ()  # when a phase begins, in seconds, and its name
 
 
 CAPTURES = (
@@ -87,18 +88,20 @@ CAPTURES = (
     ),
     Capture(
         "dma-high",
-        ("io",),
+        ("io", "event"),
         {"dma-high": 6 * 1024},
         "a VM of 5 GiB, of which 2 GiB lie above 4 GiB (its size here is its address space, PCI hole included), "
         "with an ATA disk and a network card of 32 bits and an NVMe disk of 64 bits",
         os="Debian, Linux 6.12",
+        phases=((17.75, "read"), (19.25, "sqlite"), (23.25, "dbench"), (33.25, "fio"), (41.0, "net")),
     ),
     Capture(
         "dma-forced",
-        ("io",),
+        ("io", "event"),
         {"dma-forced": 256},
         "a VM started with swiotlb=force, as a confidential VM would be: every transfer bounces",
         os="Debian, Linux 6.12",
+        phases=((10.75, "read"), (12.75, "sqlite"), (16.0, "dbench"), (25.25, "fio"), (33.25, "after")),
     ),
 )
 METHODS = {
@@ -108,6 +111,11 @@ METHODS = {
     ),
     "access": ("a TCG plugin marks each page that is loaded from, stored to or fetched from, by bucket of wall time", ACCESS_BLIND),
     "event": ("the TCG plugin's counts of executed instructions (a) and of loads and stores (b), by bucket", []),
+    "marks": (
+        "where phases begin, read off the transfers by hand to a quarter of a second, in the known order of the workload, as its "
+        "own marks were lost: a is the phase's number",
+        [],
+    ),
     "io": ("the guest kernel's tracepoints dma:dma_map_*; bounced means that the mapped address is not the page's own", IO_BLIND),
 }
 
@@ -123,13 +131,20 @@ def main(source: Path) -> None:
 
 def write_trace(source: Path, capture: Capture, kind: str) -> dict[str, Any]:
     """Write one trace file; returns its entry of the manifest."""
-    raw = source / f"{capture.name}.{kind}.parquet"
-    parquet = pq.ParquetFile(raw)
-    columns = [name for name in KINDS[kind].names if name in parquet.schema_arrow.names]
-    path = HERE / raw.name
-    with TraceWriter(path, describe(raw, capture, kind, columns), columns) as writer:
-        for batch in parquet.iter_batches(ROW_GROUP, columns=columns):
-            writer.write({name: batch.column(name) for name in columns})
+    raw = source / f"{capture.name}.{'io' if capture.phases else kind}.parquet"
+    path = HERE / f"{capture.name}.{kind}.parquet"
+    if kind == "event" and capture.phases:
+        rows = len(capture.phases)
+        columns = {"t": [round(begin * 1e9) for begin, _ in capture.phases], "seq": range(rows), "vm": list(capture.vms) * rows}
+        columns |= {"what": ["mark"] * rows, "a": range(1, rows + 1), "b": [0] * rows}
+        with TraceWriter(path, describe(raw, capture, "marks", list(columns)), list(columns)) as writer:
+            writer.write({name: list(values) for name, values in columns.items()})
+    else:
+        parquet = pq.ParquetFile(raw)
+        names = [name for name in KINDS[kind].names if name in parquet.schema_arrow.names]
+        with TraceWriter(path, describe(raw, capture, kind, names), names) as writer:
+            for batch in parquet.iter_batches(ROW_GROUP, columns=names):
+                writer.write({name: batch.column(name) for name in names})
     written = TraceFile(path)
     return {
         "file": path.name,
@@ -145,11 +160,15 @@ def write_trace(source: Path, capture: Capture, kind: str) -> dict[str, Any]:
 
 def describe(raw: Path, capture: Capture, kind: str, columns: list[str]) -> Metadata:
     method, blind = METHODS[kind]
+    if kind == "marks":
+        capabilities, kind = {"event"}, "event"
+    else:
+        capabilities = infer_capabilities(kind, columns)
     return Metadata(
         kind=kind,
         capture=capture.name,
         vms=tuple(VmInfo(name, mib * PAGES_OF_MIB, os=capture.os) for name, mib in capture.vms.items()),
-        capabilities=tuple(sorted(infer_capabilities(kind, columns))),
+        capabilities=tuple(sorted(capabilities)),
         bucket_ns=capture.bucket_ms * 1_000_000 if kind in ("access", "event") else 0,
         devices=TraceFile(raw).names_of("device") if kind == "io" else (),
         provenance=provenance(
@@ -170,6 +189,7 @@ def write_marks(source: Path, capture: Capture) -> None:
         for line in (source / name).read_text().splitlines():
             t, _, said = line.partition("\t")
             marks.append((int(t), vm, re.sub(r"^MARK [\d.]+ ", "", said)))
+    marks += [(round(begin * 1e9), vm, f"{name} (inferred)") for begin, name in capture.phases for vm in capture.vms]
     if marks:
         lines = ["t\tvm\tmark", *("\t".join(map(str, mark)) for mark in sorted(marks))]
         (HERE / "marks").mkdir(exist_ok=True)

@@ -85,3 +85,5 @@ def copies(final: pl.DataFrame) -> Iterator[str]:
         yield "nothing bounces: every page is within its device's reach"
     elif final["forced_bytes"].sum() == final["baseline_bytes"].sum():
         yield "every copy is forced (a confidential VM, or swiotlb=force): remapping can save nothing here"
+    if unknown := int(final["unknown"].sum()):
+        yield f"{unknown} transfers do not tell their page: they are taken to bounce only where forced"

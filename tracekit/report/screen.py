@@ -49,7 +49,7 @@ def _screen(results: Results, trace: str, labels: dict[str, str], legend: str) -
     parts: list[RenderableType] = [_heading(results, runs)]
     if len(labels) > 1:
         parts.append(Text(legend, style="dim"))
-    for section in (_savings, _sampling, _allocation, _faults, _copies):
+    for section in (_savings, _sampling, _allocation, _faults, _copies, _tiers):
         parts += section(results, trace, labels)
     for reason, modules in _left_out(runs):
         parts.append(Text(f"left out  {', '.join(modules)}: {reason}", style="dim"))
@@ -210,13 +210,14 @@ def _sum_vms(frame: pl.DataFrame, names: Sequence[str], *more: str) -> pl.DataFr
 
 
 def _copies(results: Results, trace: str, labels: dict[str, str]) -> list[RenderableType]:
-    frame = last(_of(results, "copies", trace), "device")
+    frame = _of(results, "copies", trace)
     if frame.is_empty():
         return []
     title = "bounce-buffer copies by device, bytes copied without and with remapping"
     columns = ("device", "transfers", "moved", "bounced", "without", "with", "saved", "forced", "remapped")
     table = _table(title, *columns, labelled=len(labels) > 1)
     names = ("transfers", "bytes", "bounced", "baseline_bytes", "copied_bytes", "forced_bytes", "remapped")
+    frame = frame.group_by("variant", "vm", "device", maintain_order=True).agg(pl.col(*names, "unknown").sum())
     shown = _sum_vms(frame, names, "device") if len(labels) > 1 else frame
     several = shown["vm"].n_unique() > 1
     for lead, row in _rows(shown, labels):
@@ -227,6 +228,25 @@ def _copies(results: Results, trace: str, labels: dict[str, str]) -> list[Render
             format_bytes(kept), _percent(baseline - kept, baseline), format_bytes(row["forced_bytes"]), format_count(row["remapped"]),
         )  # fmt: skip
     return [table, *_advice(advice.copies(frame))]
+
+
+def _tiers(results: Results, trace: str, labels: dict[str, str]) -> list[RenderableType]:
+    frame = last(_of(results, "tiers", trace))
+    if frame.is_empty():
+        return []
+    title = "accesses served by near and far memory, average latency without and with what moving costs"
+    table = _table(
+        title, "vm", "near", "far", "far part", "promoted", "demoted", "moved", "latency", "with moves", labelled=len(labels) > 1
+    )
+    for lead, row in _rows(frame, labels):
+        accesses = row["near"] + row["far"]
+        if accesses:
+            table.add_row(
+                *lead, row["vm"], format_count(row["near"]), format_count(row["far"]), _percent(row["far"], accesses),
+                format_count(row["promoted"]), format_count(row["demoted"]), format_bytes(row["migrated_bytes"]),
+                f"{row['amat']:.0f} ns", f"{row['cost'] / accesses:.0f} ns",
+            )  # fmt: skip
+    return [table]
 
 
 def _advice(lines: Iterable[str]) -> list[RenderableType]:

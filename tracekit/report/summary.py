@@ -21,15 +21,18 @@ METRICS: dict[str, tuple[str, bool]] = {
     "guest_major": ("page-ins by the guests", True),
     "copied_bytes": ("bytes copied through bounce buffers", True),
     "saved_bytes": ("bytes that remapping saved from being copied", False),
+    "io_cost": ("time of bouncing, copying and remapping, or of an IOMMU's mappings, ns", True),
+    "far": ("part of the accesses served by far memory", True),
+    "amat": ("average latency of an access to tiered memory, ns", True),
+    "amat_moved": ("the same with moves and hint faults charged, ns", True),
 }
 
 
-def last(frame: pl.DataFrame, *more: str) -> pl.DataFrame:
-    """The rows of the latest time for each variant, trace and VM (and ``more``), in order."""
+def last(frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows of the latest time for each variant, trace and VM, in order."""
     if frame.is_empty():
         return frame
-    keys = ["variant", "trace", "vm", *more]
-    return frame.group_by(keys, maintain_order=True).last().select(frame.columns)
+    return frame.group_by("variant", "trace", "vm", maintain_order=True).last().select(frame.columns)
 
 
 def vm_sizes(vms: str) -> dict[str, int]:
@@ -64,7 +67,7 @@ def swept_labels(results: Results) -> dict[str, str]:
 def summary(results: Results) -> pl.DataFrame:
     """One row a trace and variant with those ``METRICS`` that the results have, and the swept parameters."""
     frame = results.table("runs").select("trace", "variant").collect()
-    for part in (_savings(results), _sampling(results), _faults(results), _copies(results)):
+    for part in (_savings(results), _sampling(results), _faults(results), _copies(results), _tiers(results)):
         if part is not None:
             frame = frame.join(part, on=["trace", "variant"], how="left")
     frame = frame.join(swept(results), on="variant", how="left")
@@ -90,11 +93,11 @@ def compare(results: Results, by: str | None, metric: str | None) -> pl.DataFram
     return frame.select("trace", "variant", *parameters, *metrics)
 
 
-def _table(results: Results, name: str, *more: str) -> pl.DataFrame | None:
+def _table(results: Results, name: str) -> pl.DataFrame | None:
     if name not in results.names:
         return None
     frame = results.table(name).collect()
-    return None if frame.is_empty() else last(frame, *more)
+    return None if frame.is_empty() else last(frame)
 
 
 _KEY = ["trace", "variant"]
@@ -126,8 +129,21 @@ def _faults(results: Results) -> pl.DataFrame | None:
 
 
 def _copies(results: Results) -> pl.DataFrame | None:
-    frame = _table(results, "copies", "device")
-    if frame is None:
+    if "copies" not in results.names:
+        return None
+    frame = results.table("copies").collect()
+    if frame.is_empty():
         return None
     saved = (pl.col("baseline_bytes") - pl.col("copied_bytes")).sum()
-    return frame.group_by(_KEY, maintain_order=True).agg(pl.col("copied_bytes").sum(), saved_bytes=saved)
+    return frame.group_by(_KEY, maintain_order=True).agg(pl.col("copied_bytes").sum(), saved_bytes=saved, io_cost=pl.col("cost").sum())
+
+
+def _tiers(results: Results) -> pl.DataFrame | None:
+    frame = _table(results, "tiers")
+    if frame is None:
+        return None
+    totals = frame.group_by(_KEY, maintain_order=True).agg(
+        pl.col("near", "far", "cost").sum(), latency=(pl.col("amat") * (pl.col("near") + pl.col("far"))).sum()
+    )
+    accesses = pl.col("near") + pl.col("far")
+    return totals.select(*_KEY, far=pl.col("far") / accesses, amat=pl.col("latency") / accesses, amat_moved=pl.col("cost") / accesses)

@@ -42,6 +42,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe("clones", "Figure 4: identical VMs that share two thirds of their pages; accesses on request"),
         Recipe("tax", "Figure 7: an idle and a busy VM of known active sets, for the idle memory tax"),
         Recipe("nic", "section 7: DMA above 4 GiB by a 32-bit card's ring, a 32-bit stream and a 64-bit device"),
+        Recipe("stream", "section 7, where remapping does not pay: a 32-bit disk that streams through high memory"),
     )
 }
 

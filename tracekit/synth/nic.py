@@ -110,18 +110,8 @@ class Copies:
         if self._params.forced:
             self._still += int(copied.sum())
         else:
-            before = self._copies_before(ppn[bounced] - FIRST_HIGH, 1 + both[bounced])
+            before = copies_before(ppn[bounced] - FIRST_HIGH, 1 + both[bounced], self._by_page)
             self._still += int(copied[bounced][before <= self._params.threshold].sum())
-
-    def _copies_before(self, page: np.ndarray, copies: np.ndarray) -> np.ndarray:
-        """How many copies each row's page has had before it; adds the rows' ``copies`` to the count."""
-        order = np.argsort(page, kind="stable")
-        found, first, rows = np.unique(page[order], return_index=True, return_counts=True)
-        running = np.concatenate([[0], np.cumsum(copies[order])])
-        before = np.empty(len(page), np.int64)
-        before[order] = running[:-1] + np.repeat(self._by_page[found] - running[first], rows)
-        self._by_page[found] += running[first + rows] - running[first]
-        return before
 
     def truth(self) -> dict[str, Any]:
         """The figures as JSON."""
@@ -138,3 +128,14 @@ class Copies:
                 "copied_bytes": self._still,
             },
         }
+
+
+def copies_before(page: np.ndarray, copies: np.ndarray, by_page: np.ndarray) -> np.ndarray:
+    """How many copies each row's page has had before it (int64); adds the rows' ``copies`` to ``by_page``."""
+    order = np.argsort(page, kind="stable")
+    found, first, rows = np.unique(page[order], return_index=True, return_counts=True)
+    running = np.concatenate([[0], np.cumsum(copies[order])])
+    before = np.empty(len(page), np.int64)
+    before[order] = running[:-1] + np.repeat(by_page[found] - running[first], rows)
+    by_page[found] += running[first + rows] - running[first]
+    return before

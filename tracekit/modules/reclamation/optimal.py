@@ -1,8 +1,7 @@
 """OPT: the page that is next used furthest in the future leaves (Belady 1966). The bound for every policy.
 
 It knows the future from a pass over the trace before the replay (``tracekit.future``). Next uses are counted in
-accesses of the pool, so a set of them is a bitmap with one bit an access; summary levels above it (a bit says that
-a word below is not zero) find the furthest one in a handful of steps, without a heap.
+accesses of the pool, so a set of them is a bitmap with one bit an access, which tells the furthest at once.
 """
 
 from typing import NamedTuple
@@ -11,11 +10,9 @@ import numpy as np
 
 from tracekit.future import NEVER, Future
 from tracekit.kernel import jit
+from tracekit.modules.machine.bitmap import bitmaps, clear, largest, mark
 from tracekit.modules.reclamation.replacement import Pools, Replacement
 from tracekit.modules.reclamation.slots import Slots, put, slots, take_out
-
-_ONE = np.uint64(1)
-_ZERO = np.uint64(0)
 
 
 class Uses(NamedTuple):
@@ -30,51 +27,6 @@ class Uses(NamedTuple):
     idle: Slots  # pages never used again
 
 
-@jit
-def _mark(s, pool, number):
-    """Enter a next use."""
-    i = number
-    for level in range(s.level.shape[1] - 1):
-        word = s.level[pool, level] + (i >> 6)
-        before = s.words[word]
-        s.words[word] = before | (_ONE << np.uint64(i & 63))
-        if before != _ZERO:
-            return
-        i >>= 6
-
-
-@jit
-def _clear(s, pool, number):
-    """Take a next use out."""
-    i = number
-    for level in range(s.level.shape[1] - 1):
-        word = s.level[pool, level] + (i >> 6)
-        s.words[word] &= ~(_ONE << np.uint64(i & 63))
-        if s.words[word] != _ZERO:
-            return
-        i >>= 6
-
-
-@jit
-def _highest(word):
-    """Number of the highest bit set."""
-    bit = 0
-    for step in (32, 16, 8, 4, 2, 1):
-        if word >> np.uint64(step) != _ZERO:
-            word >>= np.uint64(step)
-            bit += step
-    return bit
-
-
-@jit
-def _furthest(s, pool):
-    """The furthest next use entered."""
-    i = 0
-    for level in range(s.level.shape[1] - 2, -1, -1):
-        i = (i << 6) | _highest(s.words[s.level[pool, level] + i])
-    return i
-
-
 class Optimal(Replacement):
     """Belady's optimal replacement."""
 
@@ -83,22 +35,13 @@ class Optimal(Replacement):
     def state(self, pools: Pools) -> Uses:
         future = Future(self.site.trace, pools.number > 1)
         self._future = future
-        levels = max(1, *(_levels(int(n)) for n in future.count))
-        level = np.zeros((pools.number, levels + 1), np.int64)
-        end = 0
-        for pool in range(pools.number):
-            words = int(future.count[pool])
-            for k in range(levels):
-                words = (words >> 6) + 1
-                level[pool, k] = end
-                end += words
-            level[pool, levels] = end
+        words, level = bitmaps(future.count)
         return Uses(
             due=future.first_use.copy(),
             held=np.full(pools.pages, NEVER, np.int64),
             at=future.page,
             first=future.first,
-            words=np.zeros(end, np.uint64),
+            words=words,
             level=level,
             idle=slots(pools),
         )
@@ -142,7 +85,7 @@ def last_used(s, pool):
     idle = s.idle
     if idle.filled[pool] > 0:
         return idle.slot[idle.base[pool] + idle.filled[pool] - 1]
-    return s.at[s.first[pool] + _furthest(s, pool)]
+    return s.at[s.first[pool] + largest(s, pool)]
 
 
 @jit
@@ -153,7 +96,7 @@ def enter(s, pool, page):
     if due == NEVER:
         put(s.idle, pool, page)
     else:
-        _mark(s, pool, due)
+        mark(s, pool, due)
 
 
 @jit
@@ -163,11 +106,4 @@ def withdraw(s, pool, page):
     if held == NEVER:
         take_out(s.idle, pool, page)
     else:
-        _clear(s, pool, held)
-
-
-def _levels(accesses: int) -> int:
-    levels = 1
-    while accesses >> (6 * levels):
-        levels += 1
-    return levels
+        clear(s, pool, held)
