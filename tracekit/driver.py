@@ -18,14 +18,14 @@ from tracekit.kernel import instantiate, template_body
 from tracekit.module import Module, arguments
 from tracekit.modules import machine, reclamation, sharing
 from tracekit.modules.machine import defaults
-from tracekit.schema import KINDS
+from tracekit.schema import EVENTS, KINDS
 from tracekit.stream import KIND_ORDER
 
 #: Families whose rows go through the machine; all others have plain hooks.
 CORE = ("paging", "sharing", "balloon", "remap")
 _POLICY = {
     "paging": {"touch": "touch", "admit": "admit", "remove": "remove", "victim": "victim", "see": "see"},
-    "sharing": {"due": "due", "trust": "trust", "changed": "changed"},
+    "sharing": {"due": "due", "trust": "trust", "changed": "changed", "seen": "seen", "advised": "advised"},
     "guest": {"guest_touch": "touch", "guest_admit": "admit", "guest_victim": "victim"},
     "remap": {"remap_hot": "hot"},
 }
@@ -67,6 +67,7 @@ def build(stages: Mapping[str, Module], kinds: tuple[str, ...]) -> Driver:
 def _imports(policies: Mapping[str, type], others: Mapping[str, type]) -> str:
     """Bind every policy's functions, and every other stage's hooks, to the names that the code below uses."""
     lines = ["from tracekit.kernel import entry, jit", f"may_share = {'sharing' in policies}"]
+    lines.append(f"shares_victims = {getattr(policies.get('sharing'), 'shares_victims', False)}")
     for role, cls in policies.items():
         if role in _POLICY:
             lines.append(f"from {cls.__module__} import {cls.__qualname__} as {role}_policy")
@@ -146,6 +147,12 @@ class _Rows:
             return []
         self._want("content", "vm", "page", "digest")
         return [f"on_content({self._state(*_SCANNING)}, vm, page, digest)"]
+
+    def _event(self) -> list[str]:
+        if "sharing" not in self._policies or self._policies["sharing"].advised is defaults.advised:
+            return []
+        self._want("event", "vm", "what", "a", "b")
+        return [f"if what == {EVENTS.index('madvise')}:\n    on_madvise({self._state(*_SCANNING)}, vm, a, b)"]
 
     def _io(self) -> list[str]:
         if "remap" not in self._policies:

@@ -48,6 +48,10 @@ class Capture:
     bucket_ms: int = 0
     order: str = ""
     marks: dict[str, str] = field(default_factory=dict)
+    raw: str = ""  # where the raw files are called otherwise
+    folder: str = ""
+    method: tuple[str, list[str]] | None = None
+    beside: tuple[tuple[str, str], ...] = ()  # (raw file, name here) taken over as they are
 
 
 CAPTURES = (
@@ -100,6 +104,16 @@ CAPTURES = (
         "a VM started with swiotlb=force, as a confidential VM would be: every transfer bounces",
         os="Debian, Linux 6.12",
     ),
+    Capture(
+        "ksm-three-vms",
+        ("content",),
+        {"postgres": 192, "redis": 160, "nginx": 160},  # in the order of their addresses, in which ksmd scanned them
+        "RAM images of three-vms at its last snapshot, over which Linux 6.18 ran its KSM",
+        raw="ksm/three-vms",
+        folder="ksm",
+        method=("each page of the images hashed (XXH3-64) where they lay in mergeable memory", ["one moment only"]),
+        beside=(("ksm/three-vms.counters.json", "ksm-three-vms.counters.json"),),
+    ),
 )
 METHODS = {
     "content": (
@@ -118,20 +132,23 @@ def main(source: Path) -> None:
     (HERE / "manifest.json").write_text(json.dumps(entries, indent=1) + "\n")
     for capture in CAPTURES:
         write_marks(source, capture)
+        for raw, name in capture.beside:
+            (HERE / capture.folder / name).write_text((source / raw).read_text())
 
 
 def write_trace(source: Path, capture: Capture, kind: str) -> dict[str, Any]:
     """Write one trace file; returns its entry of the manifest."""
-    raw = source / f"{capture.name}.{kind}.parquet"
+    raw = source / f"{capture.raw or capture.name}.{kind}.parquet"
     parquet = pq.ParquetFile(raw)
     columns = [name for name in KINDS[kind].names if name in parquet.schema_arrow.names]
-    path = HERE / raw.name
+    path = HERE / capture.folder / f"{capture.name}.{kind}.parquet"
+    path.parent.mkdir(exist_ok=True)
     with TraceWriter(path, describe(raw, capture, kind, columns), columns) as writer:
         for batch in parquet.iter_batches(ROW_GROUP, columns=columns):
             writer.write({name: batch.column(name) for name in columns})
     written = TraceFile(path)
     return {
-        "file": path.name,
+        "file": str(path.relative_to(HERE)),
         "capture": capture.name,
         "kind": kind,
         "origin": f"{QEMU}, {capture.os}: {capture.about}",
@@ -143,7 +160,7 @@ def write_trace(source: Path, capture: Capture, kind: str) -> dict[str, Any]:
 
 
 def describe(raw: Path, capture: Capture, kind: str, columns: list[str]) -> Metadata:
-    method, blind = METHODS[kind]
+    method, blind = capture.method or METHODS[kind]
     return Metadata(
         kind=kind,
         capture=capture.name,

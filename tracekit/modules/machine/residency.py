@@ -9,8 +9,8 @@ from tracekit.host import KNOWN, NONE, SHARED, SWAPPED, TOUCHED
 from tracekit.kernel import entry, jit
 
 # bind
-from tracekit.modules.machine.defaults import may_share, touch, victim
-from tracekit.modules.machine.frames import attach, find, merge, pool_of, unlist, unmap
+from tracekit.modules.machine.defaults import may_share, shares_victims, touch, victim
+from tracekit.modules.machine.frames import attach, find, holds, label_of, merge, pool_of, unlist, unmap
 
 # end bind
 
@@ -103,10 +103,11 @@ def page_out_one(h, p, vm, incoming):
     payer = h.page_vm[page]
     h.vm[payer].sole -= 1
     f = h.frame[page]
-    if may_share and h.flags[page] & KNOWN and h.kind[f] != SHARED:
+    if may_share and shares_victims and h.flags[page] & KNOWN and h.kind[f] != SHARED:
         unlist(h, f)
-        g = find(h, h.digest[page])
-        if g != NONE:
+        label = label_of(h, page)
+        g = find(h, label)
+        if g != NONE and holds(h, g, label):
             merge(h, p, page, g)
             h.vm[payer].shared_out += 1
             return
