@@ -24,6 +24,9 @@ lint: .venv/ready    ## style, types and layers
 bench: .venv/ready   ## run the benchmarks, one after the other
 	set -e; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file; done
 
+ksm: .venv/ready     ## compare sharing.ksm with this machine's kernel (root; opt-in)
+	$(BIN)/python validation/ksm.py
+
 clean:               ## remove everything that was made
 	rm -rf .venv results dist build .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -34,4 +37,4 @@ clean:               ## remove everything that was made
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-.PHONY: help setup replay test test-slow lint bench clean
+.PHONY: help setup replay test test-slow lint bench ksm clean

@@ -23,7 +23,7 @@ def capture(name: str) -> dict[str, pl.DataFrame]:
 
 
 def test_the_manifest_names_every_file() -> None:
-    assert sorted(entry["file"] for entry in ENTRIES) == sorted(path.name for path in TRACES.glob("*.parquet"))
+    assert sorted(entry["file"] for entry in ENTRIES) == sorted(str(path.relative_to(TRACES)) for path in TRACES.rglob("*.parquet"))
 
 
 def test_the_captures_are_small() -> None:
@@ -40,7 +40,7 @@ def test_a_file_is_as_the_manifest_says(entry: dict[str, Any]) -> None:
         "capture": file.metadata.capture, "kind": file.kind, "origin": file.metadata.provenance["origin"], "rows": file.rows,
         "span_ns": list(file.span()), "bytes": path.stat().st_size, "xxh3_64": xxhash.xxh3_64_hexdigest(path.read_bytes()),
     }  # fmt: skip
-    assert {"file": path.name} | found == entry
+    assert {"file": str(path.relative_to(TRACES))} | found == entry
     assert path.name == f"{file.metadata.capture}.{file.kind}.parquet"
     assert not file.metadata.synthetic
     assert file.metadata.provenance["rows_dropped"] == {}

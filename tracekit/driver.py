@@ -19,7 +19,7 @@ from tracekit.kernel import instantiate, template_body
 from tracekit.module import Module, arguments
 from tracekit.modules import machine, reclamation, sharing
 from tracekit.modules.machine import defaults
-from tracekit.schema import KINDS
+from tracekit.schema import EVENTS, KINDS
 from tracekit.stream import KIND_ORDER
 
 #: Families whose rows go through the machine; all others have plain hooks, and so has swap.
@@ -27,10 +27,10 @@ CORE = ("paging", "swap", "sharing", "balloon", "remap", "tier")
 _POLICY = {
     "paging": {name: name for name in ("touch", "admit", "remove", "victim", "expired", "see", "soon", "upcoming")},
     "swap": {"swap_store": "store", "swap_load": "load", "swap_drop": "drop"},
-    "sharing": {"due": "due", "trust": "trust", "changed": "changed"},
     "guest": {"guest_touch": "touch", "guest_admit": "admit", "guest_remove": "remove", "guest_victim": "victim"},
     "remap": {"remap_hot": "hot", "remap_worth": "worth", "remap_ahead": "ahead"},
     "tier": {"tier_place": "place", "tier_used": "used"},
+    "sharing": {"due": "due", "trust": "trust", "changed": "changed", "seen": "seen", "advised": "advised"},
 }
 #: How many accesses ahead the processor is told of a page: its arrays are larger than caches, and order is the trace's.
 _AHEAD = 16
@@ -76,6 +76,7 @@ def _imports(policies: Mapping[str, type], others: Mapping[str, type]) -> str:
         "from tracekit.prefetch import prefetch",
         f"may_share = {'sharing' in policies}",
         f"one_pool = {'tax' not in others}",
+        f"shares_victims = {getattr(policies.get('sharing'), 'shares_victims', False)}",
     ]
     for role, cls in policies.items():
         if role in _POLICY:
@@ -183,6 +184,12 @@ class _Rows:
             return []
         self._want("content", "vm", "page", "digest")
         return [f"on_content({self._state(*_SCANNING)}, vm, page, digest)"]
+
+    def _event(self) -> list[str]:
+        if "sharing" not in self._policies or self._policies["sharing"].advised is defaults.advised:
+            return []
+        self._want("event", "vm", "what", "a", "b")
+        return [f"if what == {EVENTS.index('madvise')}:\n    on_madvise({self._state(*_SCANNING)}, vm, a, b)"]
 
     def _io(self) -> list[str]:
         if "remap" not in self._policies:

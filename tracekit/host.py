@@ -33,6 +33,21 @@ PRIVATE = np.uint8(0)
 HINT = np.uint8(1)  # listed under the digest it had when scanned, not write-protected
 SHARED = np.uint8(2)  # listed, copy-on-write
 
+# What can come of scanning a page for sharing.
+ABSENT = np.uint8(0)  # it is not resident, or its content is not known
+ALREADY = np.uint8(1)  # its frame was copy-on-write before
+DISTRUSTED = np.uint8(2)  # the scheme would not have it looked up
+LISTED = np.uint8(3)  # nothing equal is listed: its own frame is a hint now
+PAIRED = np.uint8(4)  # it equals a hint: that frame is shared by the two now
+JOINED = np.uint8(5)  # it has joined a shared frame
+FALSE_MATCH = np.uint8(6)  # the table took it for something that the full compare finds different
+
+# What ``Host.rules`` says of the table of shared and hint frames.
+MASK = 0  # the bits of a label that the table keeps
+MOST = 1  # most pages that may map one shared frame
+OWN_ZERO = 2  # 1: the host has a zero page of its own, which any number of pages may map
+ZERO = 3  # digest of the zero page
+
 #: Host states by index (paper section 6.3).
 STATES = ("high", "soft", "hard", "low")
 
@@ -50,7 +65,7 @@ VM_FIELDS = (
 )
 COUNTERS = (
     "accesses", "cold", "major", "minor", "page_outs", "shared_out", "double_paged", "guest_major", "guest_page_outs",
-    "breaks", "scanned",
+    "breaks", "scanned", "merged", "false_matches",
 )  # fmt: skip
 VM_RECORD = np.dtype([(name, np.int64) for name in VM_FIELDS + COUNTERS])
 
@@ -75,7 +90,7 @@ class Host(NamedTuple):
     owner: np.ndarray  # uint32: xor of the pages that map the frame: with one mapper, that page
     refs: np.ndarray  # uint32: pages that map the frame
     kind: np.ndarray  # uint8
-    hash: np.ndarray  # uint64: digest under which a hint or shared frame is listed
+    hash: np.ndarray  # uint64: label under which a hint or shared frame is listed
     chain: np.ndarray  # uint32: next frame in the hash chain
     back: np.ndarray  # uint32: previous frame in the hash chain, NONE for the first
     bucket: np.ndarray  # uint32: first frame of each hash chain
@@ -86,8 +101,10 @@ class Host(NamedTuple):
     held: np.ndarray  # int64: frames that hold swapped pages, compressed: no guest page can use them
     hand: np.ndarray  # int64: where the last-resort search of reclaim stands
     state: np.ndarray  # int64: index into STATES
+    rules: np.ndarray  # uint64 [MASK, MOST, OWN_ZERO, ZERO]: how frames are shared
     # VMs
     vm: Any  # recarray VM_RECORD by VM: kept by the machine
+    domain: np.ndarray  # uint64 by VM: VMs whose domains differ share nothing
     min: np.ndarray  # int64 by VM, pages: guaranteed
     max: np.ndarray  # int64 by VM, pages: the most it may hold
     shares: np.ndarray  # int64 by VM
@@ -124,7 +141,9 @@ def make_host(vms: Sequence[Vm], frames: int, shares: bool) -> Host:
         held=np.zeros(1, np.int64),
         hand=np.zeros(1, np.int64),
         state=np.zeros(1, np.int64),
+        rules=np.array([(1 << 64) - 1, (1 << 64) - 1, 0, 0], np.uint64),
         vm=books,
+        domain=np.zeros(len(vms), np.uint64),
         min=np.zeros_like(size),
         max=size.copy(),
         shares=size.copy(),
@@ -190,7 +209,10 @@ def _audit_sharing(host: Host, mapped: np.ndarray, refs: np.ndarray) -> None:
     _same("owners of frames", host.owner[refs > 0], owner[refs > 0])
     assert ((refs > 1) <= (host.kind == SHARED)).all(), "a frame of several pages is not copy-on-write"
     on_shared = np.flatnonzero(mapped)[host.kind[host.frame[mapped]] == SHARED]
-    _same("contents of shared frames", host.digest[on_shared], host.hash[host.frame[on_shared]])
+    label = host.digest ^ host.domain[host.page_vm]
+    if host.rules[OWN_ZERO]:
+        label[host.digest == host.rules[ZERO]] = host.rules[ZERO]
+    _same("contents of shared frames", label[on_shared], host.hash[host.frame[on_shared]])
     listed = (host.kind != PRIVATE) & (refs > 0)
     found = 0
     for first in host.bucket[host.bucket != NONE]:

@@ -70,6 +70,8 @@ class VmParams:
     max: Size = param(Size(0), "most memory that the VM may hold; 0: its size", "byte", low=0, high=1 << 44)
     shares: int = param(0, "shares; 0: ten a MiB of its size", low=0, high=1 << 40)
     place: Size = param(Size(0), "machine address of its page 0, for remapping", "byte", low=0, high=1 << 43)
+    node: int = param(0, "NUMA node that its memory lies on", low=0, high=1023)
+    salt: str = param("", "VMs of the same salt may share where sharing.domain is salted")
 
 
 _SECTIONS: dict[str, Any] = {"host": HostParams, "replay": ReplayParams}
@@ -104,9 +106,10 @@ class Variant:
         return {stage: cls(params) for stage, (cls, params) in self.stages.items()}
 
     def vm_options(self, vms: Sequence[Vm]) -> dict[str, np.ndarray]:
-        """Per-VM arrays: min, max (pages), shares, place (page); and swap (pages, −1 without limit)."""
+        """Per-VM arrays: min, max (pages), shares, place (page), node, salt (0: none); and swap (pages, −1 without limit)."""
         size = np.array([vm.pages for vm in vms], np.int64)
-        options = {"min": np.zeros_like(size), "max": size.copy(), "shares": np.maximum(size * 10 // 256, 1), "place": np.zeros_like(size)}
+        options = {name: np.zeros_like(size) for name in ("min", "place", "node")}
+        options |= {"max": size.copy(), "shares": np.maximum(size * 10 // 256, 1), "salt": np.zeros(len(vms), np.uint64)}
         for given in self.vms:
             matching = [i for i, vm in enumerate(vms) if fnmatchcase(vm.name, given.name)]
             if not matching:
@@ -116,6 +119,8 @@ class Variant:
                 options["max"][i] = min(pages_of(given.max) or size[i], size[i])
                 options["shares"][i] = given.shares or options["shares"][i]
                 options["place"][i] = pages_of(given.place)
+                options["node"][i] = given.node
+                options["salt"][i] = xxhash.xxh3_64_intdigest(given.salt.encode()) if given.salt else 0
                 if options["min"][i] > options["max"][i]:
                     raise ScenarioError(f"[[vm]] name = {given.name!r}: min is larger than max or than the size of VM {vms[i].name!r}")
         return options | {"swap": np.array([pages_of(self.host.swap) or -1], np.int64)}

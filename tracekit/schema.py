@@ -92,8 +92,9 @@ EVENT = Table(
             "what",
             "dictionary",
             "",
-            "clock (a = instructions executed so far, b = loads and stores so far), boot, power-off, balloon (a = pages that the "
-            "guest is asked to keep), memory, hint-free (a = first page, b = how many: the guest does not use them), madvise, mark",
+            "clock (a = instructions executed so far, b = loads and stores so far), boot, power-off (the VM has ended), "
+            "balloon (a = pages that the guest is asked to keep), memory, hint-free (a = first page, b = how many: the guest does "
+            "not use them), madvise (b pages from page a on are mergeable; b < 0: −b pages no longer are), mark",
         ),
         Column("a", "int64", "", "first argument; its meaning depends on what"),
         Column("b", "int64", "", "second argument; its meaning depends on what"),
@@ -209,6 +210,26 @@ SAVINGS = Table(
         _count("overflow", "shared frames whose count exceeds 16 bits and lives in the overflow table"),
     ),
 )  # fmt: skip
+KSM = Table(
+    "ksm",
+    "KSM's counters under the kernel's names, after each full scan and at the end (admin-guide/mm/ksm)",
+    (
+        *RESULT_KEY,
+        _VM,
+        _count("full_scans", "times that all mergeable pages have been scanned"),
+        _pages("pages_shared", "merged pages: nodes of the stable tree"),
+        _pages("pages_sharing", "further sites that map them: what is saved"),
+        _pages("pages_unshared", "pages that are unique but repeatedly checked"),
+        _pages("pages_volatile", "pages that change too fast to be placed in a tree, or are skipped"),
+        _pages("pages_scanned", "visits so far"),
+        _pages("pages_skipped", "visits that smart scan has saved so far"),
+        _pages("ksm_zero_pages", "pages that map the kernel's zero page"),
+        _count("stable_node_chains", "contents of which there are several merged pages, max_page_sharing being reached"),
+        _count("stable_node_dups", "merged pages of such contents"),
+        Column("general_profit", "int64", "byte", "pages_sharing and ksm_zero_pages less 64 byte for every page that ksmd keeps track of"),
+        _pages("pages_to_scan", "pages that the next wake-up visits at most"),
+    ),
+)
 SAMPLING = Table(
     "sampling",
     "one row a VM and sampling period: the truth beside the estimate (paper section 5.3)",
@@ -415,5 +436,21 @@ SWAP = Table(
 #: Result tables by name; a module may declare more of its own.
 RESULTS: dict[str, Table] = {
     table.name: table
-    for table in (VARIANTS, RUNS, VM, SAVINGS, SAMPLING, COPIES, REMAPS, SWIOTLB, CONCENTRATION, TIERS, FAULTS, BALLOON, ALLOCATION, SWAP)
+    for table in (
+        VARIANTS,
+        RUNS,
+        VM,
+        SAVINGS,
+        KSM,
+        SAMPLING,
+        COPIES,
+        REMAPS,
+        SWIOTLB,
+        CONCENTRATION,
+        TIERS,
+        FAULTS,
+        BALLOON,
+        ALLOCATION,
+        SWAP,
+    )  # fmt: skip
 }

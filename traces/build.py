@@ -49,6 +49,10 @@ class Capture:
     order: str = ""
     marks: dict[str, str] = field(default_factory=dict)
     phases: tuple[tuple[float, str], ...] = ()  # when a phase begins, in seconds, and its name
+    raw: str = ""  # where the raw files are called otherwise
+    folder: str = ""
+    method: tuple[str, list[str]] | None = None
+    beside: tuple[tuple[str, str], ...] = ()  # (raw file, name here) taken over as they are
 
 
 CAPTURES = (
@@ -103,6 +107,16 @@ CAPTURES = (
         os="Debian, Linux 6.12",
         phases=((10.75, "read"), (12.75, "sqlite"), (16.0, "dbench"), (25.25, "fio"), (33.25, "after")),
     ),
+    Capture(
+        "ksm-three-vms",
+        ("content",),
+        {"postgres": 192, "redis": 160, "nginx": 160},  # in the order of their addresses, in which ksmd scanned them
+        "RAM images of three-vms at its last snapshot, over which Linux 6.18 ran its KSM",
+        raw="ksm/three-vms",
+        folder="ksm",
+        method=("each page of the images hashed (XXH3-64) where they lay in mergeable memory", ["one moment only"]),
+        beside=(("ksm/three-vms.counters.json", "ksm-three-vms.counters.json"),),
+    ),
 )
 METHODS = {
     "content": (
@@ -126,13 +140,16 @@ def main(source: Path) -> None:
     (HERE / "manifest.json").write_text(json.dumps(entries, indent=1) + "\n")
     for capture in CAPTURES:
         write_marks(source, capture)
+        for raw, name in capture.beside:
+            (HERE / capture.folder / name).write_text((source / raw).read_text())
     write_experiment(source)
 
 
 def write_trace(source: Path, capture: Capture, kind: str) -> dict[str, Any]:
     """Write one trace file; returns its entry of the manifest."""
-    raw = source / f"{capture.name}.{'io' if capture.phases else kind}.parquet"
-    path = HERE / f"{capture.name}.{kind}.parquet"
+    raw = source / f"{capture.raw or capture.name}.{'io' if capture.phases else kind}.parquet"
+    path = HERE / capture.folder / f"{capture.name}.{kind}.parquet"
+    path.parent.mkdir(exist_ok=True)
     if kind == "event" and capture.phases:
         rows = len(capture.phases)
         columns = {"t": [round(begin * 1e9) for begin, _ in capture.phases], "seq": range(rows), "vm": list(capture.vms) * rows}
@@ -147,7 +164,7 @@ def write_trace(source: Path, capture: Capture, kind: str) -> dict[str, Any]:
                 writer.write({name: batch.column(name) for name in names})
     written = TraceFile(path)
     return {
-        "file": path.name,
+        "file": str(path.relative_to(HERE)),
         "capture": capture.name,
         "kind": kind,
         "origin": f"{QEMU}, {capture.os}: {capture.about}",
@@ -159,7 +176,7 @@ def write_trace(source: Path, capture: Capture, kind: str) -> dict[str, Any]:
 
 
 def describe(raw: Path, capture: Capture, kind: str, columns: list[str]) -> Metadata:
-    method, blind = METHODS[kind]
+    method, blind = capture.method or METHODS[kind]
     if kind == "marks":
         capabilities, kind = {"event"}, "event"
     else:

@@ -9,6 +9,8 @@ from tracekit.kernel import jit
 may_share = True
 #: Whether all VMs share one replacement pool, as in a textbook cache.
 one_pool = True
+#: Whether a page about to be paged out is first looked up and shared if possible: a constant likewise.
+shares_victims = True
 
 
 @jit
@@ -78,5 +80,15 @@ def due(s, h, vm):
 
 @jit
 def trust(s, h, page):
-    """Any page may become a hint."""
+    """Any page may be looked up and become a hint."""
     return True
+
+
+@jit
+def seen(s, h, page, frame, outcome):
+    """Nobody keeps books of what came of a scan."""
+
+
+@jit
+def advised(s, h, page, mergeable):
+    """Nobody asks the guest."""

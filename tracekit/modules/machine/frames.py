@@ -1,13 +1,15 @@
 """Template: frames, who maps them, and the table of shared and hint frames (paper section 4.2).
 
 ``h`` is the host, ``p`` the state of the replacement policy, which keeps exactly the pages that alone map their frame:
-those are what paging out can gain a frame from. The table has at most one frame a digest. A hint is listed under the
-digest that its page had when scanned and is not write-protected; a shared frame is copy-on-write.
+those are what paging out can gain a frame from. A frame is listed under its page's *label*: the digest, told apart by
+the domain that the VM may share in. A hint is listed under the label that its page had when scanned and is not
+write-protected; a shared frame is copy-on-write. What the table does is the host's ``rules``: it keeps some bits of a
+label only, and a shared frame takes so many pages and no more; then there is another one of the same label.
 """
 
 import numpy as np
 
-from tracekit.host import HINT, NONE, PRIVATE, SHARED
+from tracekit.host import HINT, MASK, MOST, NONE, OWN_ZERO, PRIVATE, SHARED, ZERO
 from tracekit.kernel import jit
 
 # bind
@@ -115,19 +117,28 @@ def let_go(h):
 
 
 @jit
-def chain_of(h, digest):
-    """Index of the hash chain of a digest."""
-    mixed = np.uint64(digest) * _SPREAD
+def label_of(h, page):
+    """What a page's content is called in the table: equal only for equal pages of VMs that may share."""
+    digest = h.digest[page]
+    if h.rules[OWN_ZERO] and digest == h.rules[ZERO]:
+        return digest
+    return digest ^ h.domain[h.page_vm[page]]
+
+
+@jit
+def chain_of(h, label):
+    """Index of the hash chain of a label."""
+    mixed = (np.uint64(label) & h.rules[MASK]) * _SPREAD
     return np.int64((mixed >> np.uint64(32)) & np.uint64(h.bucket.size - 1))
 
 
 @jit
-def list_frame(h, f, digest, kind):
+def list_frame(h, f, label, kind):
     """Enter a frame into the table."""
-    b = chain_of(h, digest)
+    b = chain_of(h, label)
     first = h.bucket[b]
     h.kind[f] = kind
-    h.hash[f] = digest
+    h.hash[f] = label
     h.chain[f] = first
     h.back[f] = NONE
     if first != NONE:
@@ -151,14 +162,27 @@ def unlist(h, f):
 
 
 @jit
-def find(h, digest):
-    """The frame that holds this content, or NONE. A hint whose page has changed since is dropped on the way."""
-    f = h.bucket[chain_of(h, digest)]
+def find(h, label):
+    """A frame that the table has for a label and that takes another page, or NONE.
+
+    A hint whose page has changed since is dropped on the way. Where the table keeps few bits the frame may hold
+    something else: see ``holds``.
+    """
+    f = h.bucket[chain_of(h, label)]
     while f != NONE:
-        if h.hash[f] == digest:
-            if h.kind[f] == HINT and h.digest[h.owner[f]] != digest:
+        following = h.chain[f]
+        if (h.hash[f] ^ label) & h.rules[MASK] == 0:
+            if h.kind[f] == HINT:
+                if (label_of(h, h.owner[f]) ^ label) & h.rules[MASK] == 0:
+                    return f
                 unlist(h, f)
-                return NONE
-            return f
-        f = h.chain[f]
+            elif h.refs[f] < h.rules[MOST] or (h.rules[OWN_ZERO] and label == h.rules[ZERO]):
+                return f
+        f = following
     return NONE
+
+
+@jit
+def holds(h, f, label):
+    """The full compare: whether a listed frame really holds what the label stands for."""
+    return (label_of(h, h.owner[f]) if h.kind[f] == HINT else h.hash[f]) == label

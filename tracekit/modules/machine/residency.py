@@ -9,10 +9,10 @@ from tracekit.host import KNOWN, NONE, SHARED, SWAPPED, TOUCHED
 from tracekit.kernel import entry, jit
 
 # bind
-from tracekit.modules.machine.defaults import expired, may_share, one_pool, touch, upcoming, victim
+from tracekit.modules.machine.defaults import expired, may_share, one_pool, shares_victims, touch, upcoming, victim
 from tracekit.modules.machine.defaults import load as swap_load
 from tracekit.modules.machine.defaults import store as swap_store
-from tracekit.modules.machine.frames import attach, find, merge, pool_of, unlist, unmap
+from tracekit.modules.machine.frames import attach, find, holds, label_of, merge, pool_of, unlist, unmap
 from tracekit.prefetch import prefetch
 
 # end bind
@@ -136,10 +136,11 @@ def put_out(h, p, page, incoming):
     """
     vm = np.int64(h.page_vm[page])
     h.vm[vm].sole -= 1
-    if may_share and h.flags[page] & KNOWN and h.kind[h.frame[page]] != SHARED:
+    if may_share and shares_victims and h.flags[page] & KNOWN and h.kind[h.frame[page]] != SHARED:
         unlist(h, h.frame[page])
-        g = find(h, h.digest[page])
-        if g != NONE:
+        label = label_of(h, page)
+        g = find(h, label)
+        if g != NONE and holds(h, g, label):
             merge(h, p, vm, page, g)
             h.vm[vm].shared_out += 1
             return

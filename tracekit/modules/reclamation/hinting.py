@@ -6,6 +6,7 @@ from tracekit.host import NONE, SWAPPED
 from tracekit.kernel import jit
 
 # bind
+from tracekit.modules.machine.defaults import drop as swap_drop
 from tracekit.modules.machine.frames import leave
 
 # end bind
@@ -22,7 +23,8 @@ def hint_event(h, p, b, vm, what, first, count):
         if h.flags[page] & SWAPPED:
             h.flags[page] &= ~SWAPPED
             h.vm[vm].swapped -= 1
+            swap_drop(h.swap, h, page)
             b.vm[vm].hinted += 1
         elif h.frame[page] != NONE:
-            leave(h, p, page)
+            leave(h, p, vm, page)
             b.vm[vm].hinted += 1

@@ -1,15 +1,34 @@
 """Template: scanning pages for sharing, and following their contents (paper section 4).
 
 ``s`` is the state of the sharing scheme and ``v`` its read-only view of the host; the scheme answers which page is due,
-whether a page may become a hint, and whether a page whose content has changed is scanned at once.
+whether a page may be looked up, and whether a page whose content has changed is scanned at once. It is told what came
+of every scan, so that it can keep books of its own; frames and their mappers are the machine's alone.
 """
 
-from tracekit.host import BALLOONED, HINT, KNOWN, NONE, SHARED, SWAPPED
+import numpy as np
+
+from tracekit.host import (
+    ABSENT,
+    ALREADY,
+    BALLOONED,
+    DISTRUSTED,
+    FALSE_MATCH,
+    HINT,
+    JOINED,
+    KNOWN,
+    LISTED,
+    NONE,
+    OWN_ZERO,
+    PAIRED,
+    SHARED,
+    SWAPPED,
+    ZERO,
+)  # fmt: skip
 from tracekit.kernel import entry, jit
 
 # bind
-from tracekit.modules.machine.defaults import changed, due, trust
-from tracekit.modules.machine.frames import find, forget, list_frame, merge, unlist
+from tracekit.modules.machine.defaults import advised, changed, due, seen, trust
+from tracekit.modules.machine.frames import find, forget, holds, label_of, list_frame, merge, unlist
 from tracekit.modules.machine.residency import populate, unshare
 
 # end bind
@@ -26,25 +45,54 @@ def scan(h, p, s, v, vm, budget):
     return budget
 
 
+@entry
+def drop_hints(h):
+    """Take all hints out of the table."""
+    for f in range(h.refs.size):
+        if h.kind[f] == HINT:
+            unlist(h, f)
+
+
 @jit
 def scan_page(h, p, s, v, page):
     """Look a page up by its content and share it, or make it a hint for a later match."""
     f = h.frame[page]
     vm = h.page_vm[page]
     h.vm[vm].scanned += 1
-    if f == NONE or not h.flags[page] & KNOWN or h.kind[f] == SHARED:
+    if f == NONE or not h.flags[page] & KNOWN:
+        seen(s, v, page, NONE, ABSENT)
         return
-    digest = h.digest[page]
-    g = find(h, digest)
+    if h.kind[f] == SHARED:
+        seen(s, v, page, f, ALREADY)
+        return
+    if not trust(s, v, page):
+        unlist(h, f)
+        seen(s, v, page, f, DISTRUSTED)
+        return
+    label = label_of(h, page)
+    g = find(h, label)
     if g == f:
+        seen(s, v, page, f, LISTED)
         return
-    unlist(h, f)  # a hint under an older digest
+    unlist(h, f)  # a hint under an older label
     if g == NONE:
-        if trust(s, v, page):
-            list_frame(h, f, digest, HINT)
+        if h.rules[OWN_ZERO] and label == h.rules[ZERO]:
+            list_frame(h, f, label, SHARED)
+            h.vm[vm].merged += 1
+            seen(s, v, page, f, JOINED)
+        else:
+            list_frame(h, f, label, HINT)
+            seen(s, v, page, f, LISTED)
         return
+    if not holds(h, g, label):
+        h.vm[vm].false_matches += 1
+        seen(s, v, page, f, FALSE_MATCH)
+        return
+    outcome = PAIRED if h.kind[g] == HINT else JOINED
     forget(h, p, vm, page)
     merge(h, p, vm, page, g)
+    h.vm[vm].merged += 1
+    seen(s, v, page, g, outcome)
 
 
 @jit
@@ -73,3 +121,15 @@ def now_private(h, p, s, v, page):
     """A write or a fault has put a page on a private frame; the trace tells no new content, so it counts as the old one."""
     if h.flags[page] & KNOWN and changed(s, v, page):
         scan_page(h, p, s, v, page)
+
+
+@jit
+def on_madvise(h, p, s, v, vm, first, count):
+    """The guest wants ``count`` of its pages shared, or (negative) no longer: then their sharing is broken."""
+    begin, end = max(first, 0), min(first + abs(count), h.vm[vm].pages)
+    for ppn in range(begin, end):
+        page = np.uint32(h.vm[vm].first + ppn)
+        advised(s, v, page, count > 0)
+        f = h.frame[page]
+        if count < 0 and f != NONE and h.kind[f] == SHARED:
+            unshare(h, p, vm, page)

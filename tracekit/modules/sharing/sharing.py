@@ -13,6 +13,7 @@ import numpy as np
 
 from tracekit.module import Duration, Module, NoState, Out, Site, param
 from tracekit.modules.machine import defaults
+from tracekit.modules.sharing.domains import LEVELS, vm_domains
 from tracekit.modules.sharing.savings import Bound, count_found
 from tracekit.schema import SAVINGS
 
@@ -22,27 +23,39 @@ def vm_pace(rate: float, total: float, vms: int) -> float:
     return min(rate, (total or 4 * rate) / max(vms, 1))
 
 
+DOMAIN = param("host", "who may share: all of the host, or VMs of one tenant, of one salt ([[vm]] salt), or no two VMs", choices=LEVELS)
+
+
 class Sharing(Module):
     """A sharing scheme. Subclasses may give three hooks on their state, with ``@staticmethod @jit``:
 
     - ``due(s, h, vm) -> page``: the next page of the VM to scan, or −1 if none is due now;
-    - ``trust(s, h, page)``: whether a page that matches nothing may become a hint;
-    - ``changed(s, h, page)``: whether a page whose content has just changed is scanned at once.
+    - ``trust(s, h, page)``: whether a page that is scanned may be looked up, and become a hint if nothing equals it;
+    - ``changed(s, h, page)``: whether a page whose content has just changed is scanned at once;
+    - ``seen(s, h, page, frame, outcome)``: what came of a scan (``tracekit.host``: ``ABSENT`` …), and the page's frame now;
+    - ``advised(s, h, page, mergeable)``: the guest said whether it wants a page shared (``event`` rows ``madvise``).
+
+    ``shares_victims`` says whether a page about to be paged out is shared instead where an equal one is known.
     """
 
     family = "sharing"
     needs = frozenset({"content", "digest64"})
+    writes = ("domain", "rules")
     tables = (SAVINGS,)
+    shares_victims: ClassVar[bool] = True
 
     @dataclass(frozen=True)
     class Params:
         rate: float = param(50.0, "pages scanned a second of each VM", "page/s", low=0.0, high=1e9)
         total: float = param(0.0, "pages scanned a second of all VMs together; 0: four times the rate", "page/s", low=0.0, high=1e9)
         period: Duration = param(Duration(10**8), "how often the scanner runs", "ns", low=10**6)
+        domain: str = DOMAIN
 
     due: ClassVar[Any] = staticmethod(defaults.due)
     trust: ClassVar[Any] = staticmethod(defaults.trust)
     changed: ClassVar[Any] = staticmethod(defaults.changed)
+    seen: ClassVar[Any] = staticmethod(defaults.seen)
+    advised: ClassVar[Any] = staticmethod(defaults.advised)
 
     def state(self, site: Site) -> Any:
         """The scheme's arrays, as a NamedTuple."""
@@ -53,6 +66,7 @@ class Sharing(Module):
         self._vms = [i for i, vm in enumerate(site.trace.vms) if "content" in vm.kinds]
         self._scanned = np.zeros(len(site.trace.vms), np.int64)
         self._bound = Bound(site.host, site.trace.zero_digest)
+        site.host.domain[:] = vm_domains(site, self.params.domain)
         return self.state(site)
 
     def start(self, kernels: ModuleType, states: Mapping[str, Any]) -> None:
