@@ -157,12 +157,10 @@ class _Rows:
             names = arguments(see)[1:]
             self._want("access", *names)
             calls.append(f"see({self._state('paging')}, {', '.join(names)})")
-        if "balloon" in self._policies:
-            calls.append(f"guest_access({self._state('host', 'paging', 'balloon', 'guest')}, vm, page)")
-        if self._policies["paging"].expired is not defaults.expired:
-            calls.append(f"release({self._state('host', 'paging')}, vm, page)")
         if "guest" in self._policies:
             calls.append(f"guest_access({self._state('host', 'paging', 'balloon', 'guest')}, vm, page, write)")
+        if self._policies["paging"].expired is not defaults.expired:
+            calls.append(f"release({self._state('host', 'paging')}, vm, page)")
         call = f"access({self._state('host', 'paging')}, vm, page, write)"
         if "sharing" in self._policies and self._policies["sharing"].changed is not defaults.changed:
             call = f"if {call}:\n    now_private({self._state(*_SCANNING)}, page)"

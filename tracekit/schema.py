@@ -452,5 +452,5 @@ RESULTS: dict[str, Table] = {
         BALLOON,
         ALLOCATION,
         SWAP,
-    )  # fmt: skip
+    )
 }
