@@ -161,6 +161,7 @@ class Ballooned(Machine):
             guest.copy.add(page)
             self.count["guest_page_outs", vm] += 1
             self.count["double_paged", vm] += swapped
+            self.swapped.discard((vm, page))  # the host has read it in
         else:
             self.count["dropped", vm] += 1
             self.count["dropped_swapped", vm] += swapped
