@@ -30,7 +30,7 @@ POLICIES = {
     "clock": libcachesim.Clock,
     "sieve": libcachesim.Sieve,
     "s3fifo": libcachesim.S3FIFO,
-    "slru": libcachesim.SLRU,
+    "s4lru": libcachesim.SLRU,
     "lfu": libcachesim.LFU,
     "2q": libcachesim.TwoQ,
     "arc": libcachesim.ARC,
@@ -38,7 +38,7 @@ POLICIES = {
     "optimal": libcachesim.Belady,
 }
 #: Policies that must be told to do as libCacheSim does, and those that cannot be: their misses differ a little.
-VARIANT = {"s3fifo": "libcachesim", "slru": "libcachesim"}
+VARIANT = {"s3fifo": "libcachesim"}
 DIFFERS = {"lirs"}
 NEVER = (1 << 63) - 1
 
@@ -51,7 +51,7 @@ def main(files: list[str]) -> None:
         print(f"{'trace':18}{'policy':9}{'frames':>8}{'libCacheSim':>13}{'kernel':>9}{'replay':>9}{'kernel ÷':>10}{'replay ÷':>10}")
         for file in files:
             pages = pl.read_parquet(file, columns=["vm", "ppn"])
-            records, frames = _oracle_general(pages, Path(folder)), pages.n_unique() // 40 * 4
+            records, frames = _oracle_general(pages, Path(folder)), pages.n_unique() // 10
             for policy in POLICIES:
                 _compare(file, policy, records, frames, pages.height)
 

@@ -42,8 +42,8 @@ class Replacement(Module):
 
     A policy that needs more of an access than the page may have ``see(s, page, …columns)``, called before each access.
     A policy of variable space has ``expired(s, pool, page, faults) -> page or NONE``, asked before each access until it
-    answers NONE (so NONE once an access of the pool): a page other than ``page``, the one about to be used, that leaves
-    though nobody needs its frame, and that the policy has dropped. ``faults``: ``page`` is not resident.
+    answers NONE (so NONE once an access of the pool): a page that leaves though nobody needs its frame, and that the
+    policy has dropped. ``page`` is the one about to be used, which ``faults`` or is resident.
     """
 
     family = "paging"
@@ -70,7 +70,7 @@ class Replacement(Module):
         host = site.host
         if int(host.pools[0]) == 1:
             one = np.zeros(1, np.int64)
-            return self.state(Pools(1, len(host.frame), one + site.frames, one, one + len(host.frame)))
+            return self.state(Pools(1, len(host.frame), one + site.usable, one, one + len(host.frame)))
         return self.state(Pools(len(host.vm), len(host.frame), host.target.copy(), host.vm.first.copy(), host.vm.pages.copy()))
 
     def start(self, kernels: ModuleType, states: Mapping[str, Any]) -> None:
