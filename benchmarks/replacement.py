@@ -38,7 +38,7 @@ POLICIES = {
     "clock": libcachesim.Clock,
     "sieve": libcachesim.Sieve,
     "s3fifo": libcachesim.S3FIFO,
-    "slru": libcachesim.SLRU,
+    "s4lru": libcachesim.SLRU,
     "lfu": libcachesim.LFU,
     "2q": libcachesim.TwoQ,
     "arc": libcachesim.ARC,
@@ -46,7 +46,7 @@ POLICIES = {
     "optimal": libcachesim.Belady,
 }
 #: Policies that must be told to do as libCacheSim does, and those that cannot be: their misses differ a little.
-VARIANT = {"s3fifo": "libcachesim", "slru": "libcachesim"}
+VARIANT = {"s3fifo": "libcachesim"}
 DIFFERS = {"lirs"}
 NEVER = (1 << 63) - 1
 
@@ -66,7 +66,7 @@ def main() -> None:
         print(f"{'trace':18}{'policy':9}{'frames':>8}{columns}")
         for file in map(str, files):
             pages = pl.read_parquet(file, columns=["vm", "ppn"])
-            records, frames = _oracle_general(pages, Path(folder)), pages.n_unique() // 40 * 4
+            records, frames = _oracle_general(pages, Path(folder)), pages.n_unique() // 10
             ids = pages["ppn"].to_numpy().astype(np.uint64) * SPREAD, pages["vm"].to_physical().to_numpy().astype(np.int32)
             for policy in given.policies.split(","):
                 _compare(file, policy, records, frames, ids, given.rounds)

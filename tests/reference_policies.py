@@ -136,27 +136,53 @@ class S3Fifo(Cache):
 
 
 class Slru(Cache):
-    def __init__(self, frames, libcachesim=False):
-        super().__init__(frames, libcachesim)
-        self.limits = [frames // 4] * 4 if libcachesim else [frames + 1, int(frames * 0.8)]
-        self.segments = [OrderedDict() for _ in self.limits]
+    def __init__(self, frames):
+        super().__init__(frames)
+        self.probation, self.protected = OrderedDict(), OrderedDict()
+
+    def queues(self):
+        return [self.probation, self.protected]
+
+    def use(self, page):
+        self.probation.pop(page, None)
+        newest(self.protected, page)
+        if len(self.protected) > int(self.frames * 0.8):
+            self.probation[pop_oldest(self.protected)] = None
+
+    def miss(self, page):
+        if self.is_full():
+            pop_oldest(self.probation or self.protected)
+        self.probation[page] = None
+
+
+class S4Lru(Cache):
+    def __init__(self, frames):
+        super().__init__(frames)
+        self.limit, self.segments = frames // 4, [OrderedDict() for _ in range(4)]
+        self.over = False
 
     def queues(self):
         return self.segments
 
+    def release(self, page):
+        while self.over and len(self.segments[0]) > self.limit:
+            pop_oldest(self.segments[0])
+        self.over = False
+
     def use(self, page):
         was = next(i for i, segment in enumerate(self.segments) if page in segment)
-        now = min(was + 1, len(self.segments) - 1)
+        now = min(was + 1, 3)
         del self.segments[was][page]
         self.segments[now][page] = None
         for i in range(now, 0, -1):
-            if len(self.segments[i]) > self.limits[i]:
+            if len(self.segments[i]) > self.limit:
                 self.segments[i - 1][pop_oldest(self.segments[i])] = None
+                self.over = i == 1
 
     def miss(self, page):
         if self.is_full():
             pop_oldest(next(segment for segment in self.segments if segment))
-        room = [segment for segment, limit in zip(self.segments, self.limits) if len(segment) < limit]
+        room = [segment for segment in self.segments if len(segment) < self.limit]
         (room or self.segments)[0][page] = None
 
 
@@ -402,6 +428,24 @@ class Mq(Cache):
         self.use(page)
 
 
+class Optimal(Cache):
+    def __init__(self, frames):
+        super().__init__(frames)
+        self.next = {}  # page → number of the access that uses it next
+
+    def queues(self):
+        return [self.next]
+
+    def use(self, page):
+        self.next[page] = next((i for i in range(self.number + 1, len(self.pages)) if self.pages[i] == page), 1 << 62)
+
+    def miss(self, page):
+        if self.is_full():
+            del self.next[max(self.next, key=self.next.get)]
+        self.use(page)
+
+
 POLICIES = {
-    "clock": Clock, "sieve": Sieve, "s3fifo": S3Fifo, "slru": Slru, "lfu": Lfu, "2q": TwoQ, "arc": Arc, "car": Car, "lirs": Lirs, "mq": Mq,
+    "clock": Clock, "sieve": Sieve, "s3fifo": S3Fifo, "slru": Slru, "s4lru": S4Lru, "lfu": Lfu,
+    "2q": TwoQ, "arc": Arc, "car": Car, "lirs": Lirs, "mq": Mq,
 }  # fmt: skip

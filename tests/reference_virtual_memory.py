@@ -3,7 +3,7 @@
 They share no code with ``tracekit.modules``, and follow the descriptions literally: where the kernels keep queues, these search.
 """
 
-from reference_policies import Cache
+from reference_policies import Cache, Optimal
 
 
 class ClockPro(Cache):
@@ -315,25 +315,17 @@ class Pff(WorkingSet):
         self.fault = self.number
 
 
-class Vmin(Cache):
+class Vmin(Optimal):
     def __init__(self, frames, tau=100_000):
         super().__init__(frames)
-        self.tau, self.next = tau, {}  # page → number of the access that uses it next
-
-    def queues(self):
-        return [self.next]
+        self.tau, self.last = tau, {}  # page → number of the access that used it last
 
     def release(self, page):
         self.next = {other: next for other, next in self.next.items() if next - self.last[other] <= self.tau or other == page}
 
     def use(self, page):
-        self.last = {**getattr(self, "last", {}), page: self.number}
-        self.next[page] = next((i for i in range(self.number + 1, len(self.pages)) if self.pages[i] == page), 1 << 62)
-
-    def miss(self, page):
-        if self.is_full():
-            del self.next[max(self.next, key=self.next.get)]
-        self.use(page)
+        super().use(page)
+        self.last[page] = self.number
 
 
 #: Policy → its twin and the parameters it is tried with.
@@ -344,7 +336,7 @@ FIXED = {
     "mglru": (Mglru, [{}, {"access": "descriptors"}]),
 }
 VARIABLE = {
-    "working-set": (WorkingSet, [{"tau": 1}, {"tau": 6}, {"tau": 25}]),
+    "working-set": (WorkingSet, [{"tau": 1}, {"tau": 6}]),
     "pff": (Pff, [{"interval": 1}, {"interval": 4}]),
-    "vmin": (Vmin, [{"tau": 1}, {"tau": 6}, {"tau": 25}]),
+    "vmin": (Vmin, [{"tau": 1}, {"tau": 6}]),
 }

@@ -182,6 +182,7 @@ BAD_SCENARIOS = {
         "Σ min 64.0 KiB + 1 × overhead 32.0 MiB = 32.1 MiB, the host has 32.0 MiB",
     "[host]\nswap = 4096\n[tax]\nmodule = 'esx'": "Σ (max − min) = 64.0 KiB must fit the swap space, which is 4.00 KiB",
     "[balloon]\nmodule = 'esx'\nguest = 'optimal'": "needs the future",
+    "[balloon]\nmodule = 'esx'\nguest = 'working-set'": "gives pages up without need",
     "[balloon]\nmodule = 'esx'\nguest = 'nope'": "expected one of",
     "[sharing]\nmodule = 'esx'": "needs content",
     "{{{": "not valid TOML",

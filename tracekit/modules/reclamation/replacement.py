@@ -44,8 +44,8 @@ class Replacement(Module):
     page that will be accessed a little later, for the policy to ``prefetch`` what it keeps of it, and ``upcoming(s, pool)
     -> page`` names one that is likely to be chosen a little later.
     A policy of variable space has ``expired(s, pool, page, faults) -> page or NONE``, asked before each access until it
-    answers NONE (so NONE once an access of the pool): a page other than ``page``, the one about to be used, that leaves
-    though nobody needs its frame, and that the policy has dropped. ``faults``: ``page`` is not resident.
+    answers NONE (so NONE once an access of the pool): a page that leaves though nobody needs its frame, and that the
+    policy has dropped. ``page`` is the one about to be used, which ``faults`` or is resident.
     """
 
     family = "paging"
@@ -74,7 +74,7 @@ class Replacement(Module):
         host = site.host
         if len(host.vm) == 1 or "tax" not in site.stages:
             one = np.zeros(1, np.int64)
-            return self.state(Pools(1, len(host.frame), one + site.frames, one, one + len(host.frame)))
+            return self.state(Pools(1, len(host.frame), one + site.usable, one, one + len(host.frame)))
         return self.state(Pools(len(host.vm), len(host.frame), host.target.copy(), host.vm.first.copy(), host.vm.pages.copy()))
 
     def start(self, kernels: ModuleType, states: Mapping[str, Any]) -> None:

@@ -14,29 +14,21 @@ from tracekit.module import param
 from tracekit.modules.reclamation.queues import Queued, Queues, move, oldest, pop, push, queues
 from tracekit.modules.reclamation.replacement import Pools, Replacement
 
-_MOST = 4
-_ENDLESS = 1 << 40
+_PROBATION, _PROTECTED = 0, 1
 
 
 class Segments(NamedTuple):
-    """LRU lists of each pool, from where pages leave (0) to the best protected."""
+    """The two LRU lists of each pool."""
 
     queue: Queues
-    limit: np.ndarray  # int64 (pool, segment): pages beyond which its oldest goes to the segment below
-    top: np.ndarray  # int64 by pool: the best protected segment
+    limit: np.ndarray  # int64 by pool: most protected pages
 
 
 class Slru(Queued):
     """Segmented LRU with two segments: what is used again is protected; what the protected segment is too small for
     goes back on probation, from where pages leave.
 
-    Karedla et al. 1994. libCacheSim 0.3.5's SLRU is S4LRU (Q. Huang et al., "An Analysis of Facebook Photo Caching", SOSP
-    2013): four equal segments, and a use lifts a page by one; but a page comes into the lowest segment that is not full,
-    so that while memory fills up pages are protected that nobody used again. ``variant = libcachesim`` selects that, and
-    then misses equal libCacheSim's exactly where frames are a multiple of 4; elsewhere libCacheSim also lets pages go at
-    hits (at most 2 % of misses on the traces in the tests), and below 4 frames it lets no page in. It misses more often
-    than two segments by −0.9 %, −0.8 %, 29 % and −12 % on the trace balloon-workload with 1, 5, 20 and 50 % of its pages
-    as memory, and by −3.2 %, −2.5 %, −2.8 % and −0.2 % on three-vms.
+    Karedla et al. 1994. What libCacheSim calls SLRU has four segments: see ``paging.s4lru``.
     """
 
     name = "slru"
@@ -44,42 +36,23 @@ class Slru(Queued):
     @dataclass(frozen=True)
     class Params(Replacement.Params):
         protected: float = param(0.8, "part of memory that the protected segment may take", low=0.0, high=1.0)
-        variant: str = param("paper", "two segments, or four that fill up one after the other", choices=("paper", "libcachesim"))
 
     def state(self, pools: Pools) -> Segments:
-        limit = np.zeros((pools.number, _MOST), np.int64)
-        if self.params.variant == "libcachesim":
-            limit[:] = pools.capacity[:, None] // _MOST
-            return Segments(queues(pools, _MOST), limit, np.full(pools.number, _MOST - 1))
-        limit[:, 0] = _ENDLESS
-        limit[:, 1] = pools.capacity * self.params.protected
-        return Segments(queues(pools, _MOST), limit, np.ones(pools.number, np.int64))
+        return Segments(queues(pools, 2), (pools.capacity * self.params.protected).astype(np.int64))
 
     @staticmethod
     @jit
     def touch(s, pool, page):
-        q = s.queue
-        segment = min(np.int64(q.on[page]) + 1, s.top[pool])
-        move(q, pool, segment, page)
-        while segment > 0 and q.length[pool, segment] > s.limit[pool, segment]:
-            move(q, pool, segment - 1, oldest(q, pool, segment))
-            segment -= 1
+        move(s.queue, pool, _PROTECTED, page)
+        if s.queue.length[pool, _PROTECTED] > s.limit[pool]:
+            move(s.queue, pool, _PROBATION, oldest(s.queue, pool, _PROTECTED))
 
     @staticmethod
     @jit
     def admit(s, pool, page):
-        segment = 0
-        while segment < s.top[pool] and s.queue.length[pool, segment] >= s.limit[pool, segment]:
-            segment += 1
-        if s.queue.length[pool, segment] >= s.limit[pool, segment]:
-            segment = 0
-        push(s.queue, pool, segment, page)
+        push(s.queue, pool, _PROBATION, page)
 
     @staticmethod
     @jit
     def victim(s, pool, page):
-        segment = 0
-        while s.queue.length[pool, segment] == 0:
-            segment += 1
-        leaves = pop(s.queue, pool, segment)
-        return leaves
+        return pop(s.queue, pool, _PROBATION if s.queue.length[pool, _PROBATION] > 0 else _PROTECTED)
