@@ -56,13 +56,9 @@ def test_the_real_ballooning_experiment_beside_its_replay():
 
 def test_the_cost_of_a_balloon_falls_with_what_it_leaves():
     analysis = load("balloon_cost")
-    sizes, same = (96, 144), {"guest": "lru"}
-    esx = {"module": "esx", "inflate": "1GiB", "targets": [f"0s={size}MiB" for size in sizes]} | same
-    native = {"module": "native", "memory": [f"{size}MiB" for size in sizes]} | same
-    results = balloon_workload({"balloon": esx, "paging": {"module": "unbounded"}}, "30s")
-    both = balloon_workload({"balloon": native, "paging": {"module": "unbounded"}}, "30s")
-    for name in ("vm", "faults", "balloon", "runs", "variants"):
-        results._frames[name] += both._frames[name]
+    balloon = {"module": ["esx", "native"], "guest": "lru", "inflate": "1GiB"}
+    balloon |= {"targets": ["0s=96MiB", "0s=144MiB"], "memory": ["96MiB", "144MiB"]}
+    results = balloon_workload({"balloon": balloon, "paging": {"module": "unbounded"}}, "30s")
     frame = analysis.table(results).collect()
     assert frame["size"].to_list() == [96, 144] and not frame["synthetic"].any()
     assert (frame["ballooned_ins"] >= frame["configured_ins"]).all()
