@@ -26,24 +26,20 @@ def table(results: tk.Results, costs: Costs | None = None) -> pl.LazyFrame:
     sizes = pl.col("vms").str.extract(r"=(\d+)$").cast(pl.Int64)
     runs = results.runs.select("variant", "trace", "synthetic", pages=sizes)
     params = results.params("balloon.module").select("variant", module="balloon.module")
-    kept = results.table("balloon").group_by("variant", "trace").agg(pages_kept=pl.col("target").sort_by("t").last())
-    faults = results.faults.select("variant", "trace", "vm", "guest_major")
-    frame = (
-        slowdowns(results, costs).join(faults, on=["variant", "trace", "vm"]).join(params, on="variant")
-        .join(kept, on=["variant", "trace"]).join(runs, on=["variant", "trace"])
-    )  # fmt: skip
-    by = {
-        name: frame.filter(pl.col("module") == module)
-        .select("trace", "pages_kept", "pages", "synthetic", pl.col("slowdown").alias(name), ins="guest_major")
-        .rename({"ins": f"{name}_ins"})
-        for name, module in (("ballooned", "esx"), ("configured", "native"))
-    }
-    joined = by["ballooned"].join(by["configured"].drop("pages", "synthetic"), on=["trace", "pages_kept"])
-    return joined.select(
-        "trace", size=pl.col("pages_kept") / 256, part=pl.col("pages_kept") / pl.col("pages"), ballooned="ballooned", configured="configured",
-        overhead=(pl.col("ballooned") / pl.col("configured") - 1) * 100, ballooned_ins="ballooned_ins", configured_ins="configured_ins",
-        synthetic="synthetic",
-    ).sort("trace", "part")  # fmt: skip
+    kept = results.table("balloon").group_by("variant", "trace").agg(kept=pl.col("target").sort_by("t").last())
+    ins = results.faults.select("variant", "trace", ins="guest_major")
+    frame = slowdowns(results, costs).join(params, on="variant")
+    for more in (ins, kept, runs):
+        frame = frame.join(more, on=["variant", "trace"])
+
+    def side(module: str, name: str) -> pl.LazyFrame:
+        mine = frame.filter(pl.col("module") == module)
+        return mine.select("trace", "kept", "pages", "synthetic", pl.col("slowdown").alias(name), pl.col("ins").alias(f"{name}_ins"))
+
+    both = side("esx", "ballooned").join(side("native", "configured").drop("pages", "synthetic"), on=["trace", "kept"])
+    overhead = (pl.col("ballooned") / pl.col("configured") - 1) * 100
+    of_pages = {"size": pl.col("kept") / 256, "part": pl.col("kept") / pl.col("pages"), "overhead": overhead}
+    return both.with_columns(**of_pages).drop("kept", "pages").sort("trace", "part")
 
 
 def chart(frame: pl.DataFrame) -> alt.LayerChart:

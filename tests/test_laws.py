@@ -28,7 +28,7 @@ TAX = {"overhead": 0, "sample": 10, "period": "2s", "reallocate": "3s"}
 CHOICES = {
     "esx": {
         "sharing": {"module": "esx", "rate": 40, "total": 100},
-        "balloon": {"module": "esx", "inflate": 8 * 4096, "deflate": 4 * 4096, "cap": 0.3},
+        "balloon": {"module": "esx", "inflate": 8 * 4096, "deflate": 4 * 4096, "cap": 0.3, "zeroing": 2, "load": "2s"},
         "paging": {"module": "random"},
         "tax": {"module": "esx", "rate": [0, 0.75]} | TAX,
         "remap": {"module": "hot", "threshold": 2, "low": 5 * 4096},

@@ -52,13 +52,14 @@ def guest_fault(h, p, b, g, vm, page):
     b.mark[page] &= ~(KERNEL | ZEROED)
     if taken:
         h.vm[vm].ballooned -= 1
-        if not inflate_one(h, p, b, g, vm, page):
-            b.vm[vm].yielded += 1
-    if kept:
+    elif kept:
         b.vm[vm].held -= 1
+    if taken or kept:
         other = spare_page(h, b, g, vm, page)
         if other == NONE:
             b.vm[vm].yielded += 1
+        elif taken:
+            hand_over(h, p, b, vm, other)
         else:
             keep(h, b, vm, other)
     b.vm[vm].in_use += 1
@@ -66,11 +67,8 @@ def guest_fault(h, p, b, g, vm, page):
 
 
 @jit
-def inflate_one(h, p, b, g, vm, incoming):
-    """The balloon takes one page of the guest. Returns whether it could."""
-    page = spare_page(h, b, g, vm, incoming)
-    if page == NONE:
-        return False
+def hand_over(h, p, b, vm, page):
+    """The balloon takes a page that the guest does not use, and the host its frame."""
     if h.flags[page] & SWAPPED:
         h.vm[vm].swapped -= 1
         swap_drop(h.swap, h, page)
@@ -79,7 +77,6 @@ def inflate_one(h, p, b, g, vm, incoming):
     h.vm[vm].ballooned += 1
     if h.frame[page] != NONE:
         leave(h, p, vm, page)
-    return True
 
 
 @jit
@@ -203,8 +200,10 @@ def settle(h, b, vm):
 def inflate(h, p, b, g, vm, count):
     """Inflate a VM's balloon by ``count`` pages, as far as there are pages to take."""
     for _ in range(count):
-        if not inflate_one(h, p, b, g, vm, NONE):
+        page = spare_page(h, b, g, vm, NONE)
+        if page == NONE:
             return
+        hand_over(h, p, b, vm, page)
 
 
 @entry

@@ -17,38 +17,34 @@ from tracekit.module import Duration, Module, Out, Site, Size, pages_of, param
 from tracekit.modules.machine import defaults
 from tracekit.modules.reclamation.replacement import Pools, Replacement
 from tracekit.schema import BALLOON
-from tracekit.units import format_pages
+from tracekit.units import PAGE_BYTES, format_pages
 
 #: What is kept of each guest: its memory and swap in pages, its driver, and counters.
-GUEST_RECORD = np.dtype(
-    [
-        (name, np.int64)
-        for name in (
-            "hand",  # where the search for free pages stands, counted from the VM's first
-            "in_use",  # by programs and for files
-            "kernel",  # pages that its kernel keeps
-            "held",  # of those, how many it has: fewer where there was no page for it
-            "swap",  # swap slots, −1 without limit
-            "swap_used",
-            "blind",  # the trace does not tell stores from loads: every access counts as a store
-            "running",  # its balloon driver is loaded: 1; it has none, for there is no hypervisor: 2
-            "began",  # when it booted, or was first seen; −1 before
-            "asked",  # target that the trace tells; −1 none
-            "dropped",
-            "dropped_swapped",
-            "yielded",
-            "pops",
-            "zeroed",
-            "hinted",
-        )
-    ]
+GUEST_FIELDS = (
+    "hand",  # where the search for free pages stands, counted from the VM's first
+    "in_use",  # by programs and for files
+    "kernel",  # pages that its kernel keeps
+    "held",  # of those, how many it has: fewer where there was no page for it
+    "swap",  # swap slots, −1 without limit
+    "swap_used",
+    "blind",  # the trace does not tell stores from loads: every access counts as a store
+    "running",  # its balloon driver is loaded: 1; it has none, for there is no hypervisor: 2
+    "began",  # when it booted, or was first seen; −1 before
+    "asked",  # target that the trace tells; −1 none
+    "dropped",
+    "dropped_swapped",
+    "yielded",
+    "pops",
+    "zeroed",
+    "hinted",
 )
+GUEST_RECORD = np.dtype([(name, np.int64) for name in GUEST_FIELDS])
 
 
 class Guests(NamedTuple):
     """State of all guests and their balloon drivers."""
 
-    vm: np.ndarray  # record array GUEST_RECORD by VM
+    vm: Any  # record array GUEST_RECORD by VM
     mark: np.ndarray  # uint8 by page
 
 
@@ -84,7 +80,7 @@ class Reclaiming(Module):
         wanted = host.vm.pages - self.wanted(now)
         for i, vm in enumerate(self.site.trace.vms):
             kept = {name: int(host.vm[name][i]) for name in ("ballooned", "guest_major", "guest_page_outs", "double_paged")}
-            own = {name: int(mine[name][i]) for name in BALLOON.names if name in GUEST_RECORD.names}
+            own = {name: int(mine[name][i]) for name in BALLOON.names if name in GUEST_FIELDS}
             out.row("balloon", now, vm.name, target=int(wanted[i]), **kept, **own)
 
 
@@ -136,7 +132,7 @@ class Guest(Reclaiming):
 
     def size_kernels(self, pages: np.ndarray) -> None:
         """Set how much the kernels keep of guests that were configured with ``pages``. Raises ScenarioError if nothing is left."""
-        kernel = pages_of(self.params.kernel + pages * self.params.per_page)
+        kernel = (self.params.kernel + pages * self.params.per_page) // PAGE_BYTES
         for vm in np.flatnonzero(kernel >= pages):
             raise ScenarioError(
                 f"balloon.kernel and balloon.per_page: the kernel of {self.site.trace.vms[vm].name!r} keeps {format_pages(kernel[vm])} "
