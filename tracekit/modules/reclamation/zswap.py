@@ -18,8 +18,17 @@ from tracekit.module import Duration, Site, Size, param
 from tracekit.modules.machine.frames import hold, let_go
 from tracekit.modules.reclamation.replacement import Links, Pools, links, push_newest, unlink
 from tracekit.modules.reclamation.swap import (
-    COMPRESSED, LOADS, ZERO, Remote, Swap, Tiers, count_store, put, send_on, take_back,
-)  # fmt: skip
+    COMPRESSED,
+    LOADS,
+    ZERO,
+    Remote,
+    Swap,
+    Tiers,
+    count_store,
+    put,
+    send_on,
+    take_back,
+)
 from tracekit.modules.reclamation.zsmalloc import SMALLEST, Classes, frames_of, growth, size_classes
 from tracekit.units import PAGE_BYTES
 
