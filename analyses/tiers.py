@@ -54,15 +54,18 @@ def chart(frame: pl.DataFrame) -> alt.VConcatChart:
     tiers = [name for name in TIERS.values() if name in set(frame["tier"].replace(TIERS))]
     color = alt.Color("fill:N", title="cold pages are paged out", sort=order, scale=alt.Scale(scheme="dark2"))
 
-    def row(value: str, title: str) -> alt.FacetChart:
+    def row(value: str, title: str, scale: alt.Scale, axis: alt.Axis) -> alt.FacetChart:
         lines = alt.Chart(data).mark_line(point=True).encode(
             alt.X("memory:Q", title="memory for guest pages (MiB)", scale=alt.Scale(zero=False)),
-            alt.Y(f"{value}:Q", title=title),
+            alt.Y(f"{value}:Q", title=title, scale=scale, axis=axis),
             color,
         )  # fmt: skip
         return lines.properties(width=210, height=170).facet(alt.Column("tier:N", title=None, sort=tiers))
 
-    parts = row("stall", "wait of a VM (ms a second)"), row("page_ins", "page-ins")
+    # Tiers are orders of magnitude apart, and some let nobody wait.
+    ticks = alt.Axis(values=[0, *(digit * 10.0**power for power in range(-1, 3) for digit in (1, 3))], format="~g")
+    waits = row("stall", "wait of a VM (ms a second)", alt.Scale(type="symlog", constant=0.1), ticks)
+    parts = waits, row("page_ins", "page-ins", alt.Scale(), alt.Axis())
     return alt.vconcat(*parts, title="Does a tier before the cliff pay, and from which fill?")
 
 

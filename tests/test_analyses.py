@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 
 import polars as pl
+from polars.testing import assert_frame_equal
 
 import tracekit as tk
 
@@ -35,3 +36,16 @@ def test_savings_end_at_the_bound_when_everything_is_shared():
     assert frame["part"].min() == 1.0
     assert round(frame["possible"][-1]) == 734
     assert analysis.chart(frame).to_dict()["spec"]
+
+
+def test_a_tier_pays_from_the_papers_thresholds_on_and_80_percent_is_too_early():
+    analysis = load("tiers")
+    files = [ROOT / "traces" / f"three-vms.{kind}.parquet" for kind in ("access", "content")]
+    frame = analysis.table(tk.replay(files, preset="swap", settings=["paging.frames=80000"])).collect()
+    golden = pl.read_csv(ROOT / "tests" / "golden" / "tiers.csv", schema=frame.schema)
+    assert_frame_equal(frame, golden)
+    stall = {(tier, start): wait for tier, start, wait in frame.select("tier", "start", "stall").iter_rows()}
+    for tier in ("disk", "zswap", "remote"):
+        assert stall[tier, 96] < min(stall[tier, 80], stall[tier, 100])
+    assert stall["remote", 96] < stall["zswap", 96] < stall["disk", 96]
+    assert len(analysis.chart(frame).to_dict()["vconcat"]) == 2
