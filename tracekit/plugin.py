@@ -7,6 +7,7 @@ from tracekit.host import BALLOONED, GUEST_OUT, HINT, IN_USE, KNOWN, NONE, PRIVA
 from tracekit.kernel import jit
 from tracekit.module import Duration, Module, Out, Site, Size, param
 from tracekit.modules.reclamation.replacement import Links, Pools, Replacement, links, push_newest, unlink
+from tracekit.modules.reclamation.swap import Swap
 from tracekit.modules.remapping.remap import Remap
 from tracekit.modules.sharing.sharing import Sharing
 from tracekit.modules.tax.allocation import Allocation
@@ -37,6 +38,7 @@ __all__ = [
     "Sharing",
     "Site",
     "Size",
+    "Swap",
     "Table",
     "below",
     "jit",
