@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 
 import polars as pl
+from polars.testing import assert_frame_equal
 
 import tracekit as tk
 
@@ -89,3 +90,16 @@ def test_double_paging_by_policy_of_host_and_guest():
     assert frame.select("host", "guest", "seeds").rows() == [("lru", "lru", 2), ("lru", "random", 2)]
     assert (frame["double_paged"] > 0).all()
     assert len(analysis.chart(frame).to_dict()["hconcat"]) == 2
+
+
+def test_a_tier_pays_from_the_papers_thresholds_on_and_80_percent_is_too_early():
+    analysis = load("tiers")
+    files = sorted((ROOT / "traces").glob("three-vms.*.parquet"))
+    frame = analysis.table(tk.replay(files, preset="swap", settings=["paging.frames=80000"])).collect()
+    golden = pl.read_csv(ROOT / "tests" / "golden" / "tiers.csv", schema=frame.schema)
+    assert_frame_equal(frame, golden)
+    stall = {(tier, start): wait for tier, start, wait in frame.select("tier", "start", "stall").iter_rows()}
+    for tier in ("disk", "zswap", "remote"):
+        assert stall[tier, 96] < min(stall[tier, 80], stall[tier, 100])
+    assert stall["remote", 96] < stall["zswap", 96] < stall["disk", 96]
+    assert len(analysis.chart(frame).to_dict()["vconcat"]) == 2

@@ -49,7 +49,9 @@ def _main(
 def replay(
     traces: Traces,
     scenario: Annotated[Path | None, typer.Option("-s", "--scenario", help="Scenario file (TOML).")] = None,
-    preset: Annotated[str, typer.Option(help="Scenario to take without a file: esx, sharing, paging, balloon, swap, tax, remap or tier.")] = "esx",
+    preset: Annotated[
+        str, typer.Option(help="Scenario to take without a file: esx, sharing, paging, balloon, swap, tax, remap or tier.")
+    ] = "esx",
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=V[,V…]", help="Set stage.parameter; several values are a sweep: --set tax.rate=0,0.75"),

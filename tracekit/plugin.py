@@ -8,6 +8,7 @@ from tracekit.kernel import jit
 from tracekit.module import Duration, Module, Out, Site, Size, param
 from tracekit.modules.reclamation.queues import OneQueue, Queued, Queues, drop, move, newest, oldest, pop, push, queues
 from tracekit.modules.reclamation.replacement import Pools, Replacement
+from tracekit.modules.reclamation.swap import Swap
 from tracekit.modules.remapping.remap import Remap
 from tracekit.modules.sharing.sharing import Sharing
 from tracekit.modules.tax.allocation import Allocation
@@ -41,6 +42,7 @@ __all__ = [
     "Sharing",
     "Site",
     "Size",
+    "Swap",
     "Table",
     "below",
     "drop",

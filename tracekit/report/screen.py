@@ -49,7 +49,7 @@ def _screen(results: Results, trace: str, labels: dict[str, str], legend: str) -
     parts: list[RenderableType] = [_heading(results, runs)]
     if len(labels) > 1:
         parts.append(Text(legend, style="dim"))
-    for section in (_savings, _sampling, _allocation, _faults, _copies, _tiers):
+    for section in (_savings, _sampling, _allocation, _faults, _swap, _copies, _tiers):
         parts += section(results, trace, labels)
     for reason, modules in _left_out(runs):
         parts.append(Text(f"left out  {', '.join(modules)}: {reason}", style="dim"))
@@ -201,6 +201,21 @@ def _faults(results: Results, trace: str, labels: dict[str, str]) -> list[Render
     for lead, row in _rows(shown, labels):
         table.add_row(*lead, row["vm"], *(format_count(row[name]) for name in names))
     return [table, *_advice(advice.faults(results, trace, frame))]
+
+
+def _swap(results: Results, trace: str, labels: dict[str, str]) -> list[RenderableType]:
+    frame = last(_of(results, "swap", trace)).filter(pl.col("vm") == "*") if "swap" in results.names else pl.DataFrame()
+    if frame.is_empty() or not frame["access_ns"].is_not_null().any():
+        return []
+    title = "where paged-out pages are at the end (pages of zeros among the packed), and page-ins from there"
+    columns = ("vm", "packed", "in pool", "remote", "disk", "packed in", "remote in", "disk in", "ns/access")
+    table = _table(title, *columns, labelled=len(labels) > 1)
+    for lead, row in _rows(frame, labels):
+        sizes = map(format_pages, (row["zero"] + row["compressed"], row["pool"], row["remote"], row["disk"]))
+        packed = row["from_zero"] + row["from_compressed"]
+        counts = map(format_count, (packed, row["from_remote"], row["from_disk"]))
+        table.add_row(*lead, ALL, *sizes, *counts, f"{row['access_ns']:.0f}")
+    return [table]
 
 
 def _sum_vms(frame: pl.DataFrame, names: Sequence[str], *more: str) -> pl.DataFrame:

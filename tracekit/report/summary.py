@@ -19,6 +19,8 @@ METRICS: dict[str, tuple[str, bool]] = {
     "page_outs": ("pages paged out by the host", True),
     "double_paged": ("pages read in only to be paged out by the guest", True),
     "guest_major": ("page-ins by the guests", True),
+    "disk_ins": ("page-ins by the host from disk", True),
+    "access_ns": ("mean time of an access with what it waits for, by the swap stage's stated costs", True),
     "copied_bytes": ("bytes copied through bounce buffers", True),
     "saved_bytes": ("bytes that remapping saved from being copied", False),
     "io_cost": ("time of bouncing, copying and remapping, or of an IOMMU's mappings, ns", True),
@@ -67,7 +69,7 @@ def swept_labels(results: Results) -> dict[str, str]:
 def summary(results: Results) -> pl.DataFrame:
     """One row a trace and variant with those ``METRICS`` that the results have, and the swept parameters."""
     frame = results.table("runs").select("trace", "variant").collect()
-    for part in (_savings(results), _sampling(results), _faults(results), _copies(results), _tiers(results)):
+    for part in (_savings(results), _sampling(results), _faults(results), _swap(results), _copies(results), _tiers(results)):
         if part is not None:
             frame = frame.join(part, on=["trace", "variant"], how="left")
     frame = frame.join(swept(results), on="variant", how="left")
@@ -126,6 +128,13 @@ def _faults(results: Results) -> pl.DataFrame | None:
         pl.col("accesses", "major", "page_outs", "double_paged", "guest_major").sum(), misses=(pl.col("cold") + pl.col("major")).sum()
     )
     return totals.with_columns(miss_ratio=pl.col("misses") / pl.col("accesses")).drop("accesses")
+
+
+def _swap(results: Results) -> pl.DataFrame | None:
+    frame = _table(results, "swap")
+    if frame is None:
+        return None
+    return frame.filter(pl.col("vm") == "*").select(*_KEY, "access_ns", disk_ins="from_disk")
 
 
 def _copies(results: Results) -> pl.DataFrame | None:

@@ -181,11 +181,12 @@ class Swap(Module):
         times = {"load_ns": tally[:, LOADS] @ ins, "wait_ns": self.waits(outs)}
         for i, vm in enumerate([*self.site.trace.vms, None]):
             one = slice(i, i + 1) if vm else slice(None)
-            row = {name: int(column[one].sum()) for name, column in columns.items()}
+            row: dict[str, float | None] = {name: int(column[one].sum()) for name, column in columns.items()}
             row |= {name: float(column[one].sum()) for name, column in times.items()}
-            accesses, size = int(host.vm.accesses[one].sum()), row["compressed_bytes"]
-            row["ratio"] = row["compressed"] * PAGE_BYTES / size if size else None
-            row["access_ns"] = self.params.local + (row["load_ns"] + row["wait_ns"]) / accesses if accesses else None
+            size, accesses = int(columns["compressed_bytes"][one].sum()), int(host.vm.accesses[one].sum())
+            stall = float(sum(column[one].sum() for column in times.values()))
+            row["ratio"] = int(columns["compressed"][one].sum()) * PAGE_BYTES / size if size else None
+            row["access_ns"] = self.params.local + stall / accesses if accesses else None
             out.row("swap", now, vm.name if vm else "*", pool=None if vm else int(host.held[0]), **row)
 
     def audit(self) -> None:

@@ -29,7 +29,7 @@ from tracekit.modules.reclamation.swap import (
     put,
     send_on,
     take_back,
-)  # fmt: skip
+)
 from tracekit.modules.reclamation.zsmalloc import SMALLEST, Classes, frames_of, growth, size_classes
 from tracekit.units import PAGE_BYTES
 
