@@ -58,7 +58,10 @@ def table(results: tk.Results) -> pl.LazyFrame:
 
 
 def chart(frame: pl.DataFrame) -> alt.VConcatChart:
-    """By threshold: part of the copies left, low pages used, and cost beside that of bouncing alone; a colour a device and phase."""
+    """By threshold: part of the copies left, low pages used, and cost beside that of bouncing alone; a colour a device and phase.
+
+    The dashed line is the mean break-even.
+    """
     several = pl.col("phase").n_unique().over("trace") > 1
     placed = pl.col("place").n_unique().over("trace") > 1
     shown = frame.with_columns(
@@ -79,7 +82,12 @@ def chart(frame: pl.DataFrame) -> alt.VConcatChart:
         ("relative", "cost, bouncing alone = 1", alt.Scale(type="log", clamp=True, domainMin=1e-4)),
     ):
         line = alt.Chart().mark_line(point=True).encode(across, alt.Y(f"{name}:Q", title=title, scale=scale), colour)
-        rows.append(line.properties(width=230, height=160).facet(alt.Facet("panel:N", title=None), data=alt.Data(values=shown.to_dicts())))
+        even = alt.Chart().mark_rule(strokeDash=[4, 4]).encode(alt.X("mean(break_even):Q"))
+        rows.append(
+            alt.layer(line, even)
+            .properties(width=230, height=160)
+            .facet(alt.Facet("panel:N", title=None), data=alt.Data(values=shown.to_dicts()))
+        )
     return alt.vconcat(*rows)
 
 

@@ -2,8 +2,8 @@
 
 Method: the table swiotlb of replays with several pool sizes (``remap.pool``) and holding times (``remap.hold``): segments that
 found no room, and the most slots in use at a time. A trace does not tell how long a mapping lives, so the holding time is a
-parameter to be swept; the default of 200 µs is the median of mappings in the real DMA captures, whose slowest twentieth took
-milliseconds.
+parameter to be swept; the default of 200 µs is about the median of mappings in the real DMA captures, of which one in twenty
+took over 0.4 to 2.5 ms.
 Source: the Linux kernel's documentation, core-api/swiotlb; Waldspurger 2002, section 7.
 """
 

@@ -8,6 +8,7 @@ from tracekit.kernel import jit
 from tracekit.module import Duration, Module, Out, Site, Size, param
 from tracekit.modules.reclamation.replacement import Links, Pools, Replacement, links, push_newest, unlink
 from tracekit.modules.remapping.remap import Remap
+from tracekit.modules.remapping.tier import Tier, demote, promote
 from tracekit.modules.sharing.sharing import Sharing
 from tracekit.modules.tax.allocation import Allocation
 from tracekit.rng import below
@@ -38,10 +39,13 @@ __all__ = [
     "Site",
     "Size",
     "Table",
+    "Tier",
     "below",
+    "demote",
     "jit",
     "links",
     "param",
+    "promote",
     "push_newest",
     "unlink",
 ]
