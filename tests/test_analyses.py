@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 
 import polars as pl
+import pytest
 from polars.testing import assert_frame_equal
 
 import tracekit as tk
@@ -103,3 +104,51 @@ def test_a_tier_pays_from_the_papers_thresholds_on_and_80_percent_is_too_early()
         assert stall[tier, 96] < min(stall[tier, 80], stall[tier, 100])
     assert stall["remote", 96] < stall["zswap", 96] < stall["disk", 96]
     assert len(analysis.chart(frame).to_dict()["vconcat"]) == 2
+
+
+def expected(name, frame):
+    """The golden table of an analysis, with the types of what was found."""
+    return pl.read_csv(ROOT / "tests" / "golden" / f"{name}.csv", schema=frame.schema)
+
+
+def real_transfers(*settings):
+    """A replay of the real DMA captures."""
+    return tk.replay(sorted((ROOT / "traces").glob("dma-*.parquet")), preset="remap", settings=settings)
+
+
+@pytest.fixture(scope="module")
+def transfers():
+    return real_transfers("remap.threshold=3,8,128")
+
+
+@pytest.mark.parametrize("name", ["remap_copies", "bounce_concentration"])
+def test_remapping_of_the_real_captures(transfers, name):
+    analysis = load(name)
+    frame = analysis.table(transfers).collect()
+    assert_frame_equal(frame, expected(name, frame))
+    assert analysis.chart(frame).to_dict()["$schema"]
+
+
+def test_bounce_buffers_of_the_real_captures():
+    analysis = load("swiotlb_pool")
+    frame = analysis.table(real_transfers("remap.pool=256KiB,1MiB", "remap.hold=200us,2ms")).collect()
+    assert_frame_equal(frame, expected("swiotlb_pool", frame))
+    assert analysis.chart(frame).to_dict()["spec"]
+
+
+def test_remapping_saves_nothing_that_is_forced_and_pays_beyond_the_break_even(transfers):
+    frame = load("remap_copies").table(transfers).collect()
+    assert (frame.filter("forced")["left"] == 1).all() and set(frame.filter("forced")["trace"]) == {"dma-forced"}
+    fio = frame.filter((pl.col("phase") == 4) & (pl.col("device") == "ata_piix"))
+    assert (fio["left"] < 0.3).all() and (fio["cost"] < fio["cost_baseline"]).all()  # two pages, copied 16 964 times each
+    once = frame.filter((pl.col("phase") == 0) & (pl.col("trace") == "dma-high"))
+    assert (once["left"] > 0.99).all()  # files written once
+
+
+def test_tiers_of_the_real_toucher():
+    analysis = load("tiers_promotion")
+    given = {"tier": {"module": ["static", "clairvoyant"], "near": "32MiB"}, "replay": {"until": "60s"}}
+    frame = analysis.table(tk.replay(ROOT / "traces" / "toucher-long.access.parquet", given)).collect()
+    assert_frame_equal(frame, expected("tiers_promotion", frame))
+    assert frame.sort("policy")["amat_moved"].is_sorted()  # clairvoyant, static
+    assert analysis.chart(frame).to_dict()["spec"]

@@ -10,6 +10,7 @@ from tracekit.modules.reclamation.queues import OneQueue, Queued, Queues, drop, 
 from tracekit.modules.reclamation.replacement import Pools, Replacement
 from tracekit.modules.reclamation.swap import Swap
 from tracekit.modules.remapping.remap import Remap
+from tracekit.modules.remapping.tier import Tier, demote, promote
 from tracekit.modules.sharing.sharing import Sharing
 from tracekit.modules.tax.allocation import Allocation
 from tracekit.prefetch import prefetch
@@ -44,7 +45,9 @@ __all__ = [
     "Size",
     "Swap",
     "Table",
+    "Tier",
     "below",
+    "demote",
     "drop",
     "jit",
     "move",
@@ -53,6 +56,7 @@ __all__ = [
     "param",
     "pop",
     "prefetch",
+    "promote",
     "push",
     "queues",
 ]

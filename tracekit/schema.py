@@ -338,6 +338,7 @@ TIERS = Table(
         _pages("far_pages", "pages that lie in far memory now"),
         Column("migrated_bytes", "int64", "byte", "bytes copied from tier to tier"),
         Column("amat", "float64", "ns", "average latency of an access, moves and faults left out", nullable=True),
+        Column("amat_moved", "float64", "ns", "the same with moves and faults charged, a row weighing tier.weight accesses", nullable=True),
         Column("cost", "int64", "ns", "time of all accesses, moves (all charged, though some run beside the VM) and hint faults"),
     ),
 )

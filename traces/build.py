@@ -97,7 +97,7 @@ CAPTURES = (
         "a VM of 5 GiB, of which 2 GiB lie above 4 GiB (its size here is its address space, PCI hole included), "
         "with an ATA disk and a network card of 32 bits and an NVMe disk of 64 bits",
         os="Debian, Linux 6.12",
-        phases=((17.75, "read"), (19.25, "sqlite"), (23.25, "dbench"), (33.25, "fio"), (41.0, "net")),
+        phases=((17.75, "read"), (19.25, "sqlite"), (23.25, "dbench"), (33.25, "fio"), (40.25, "net")),
     ),
     Capture(
         "dma-forced",

@@ -259,7 +259,7 @@ def _tiers(results: Results, trace: str, labels: dict[str, str]) -> list[Rendera
             table.add_row(
                 *lead, row["vm"], format_count(row["near"]), format_count(row["far"]), _percent(row["far"], accesses),
                 format_count(row["promoted"]), format_count(row["demoted"]), format_bytes(row["migrated_bytes"]),
-                f"{row['amat']:.0f} ns", f"{row['cost'] / accesses:.0f} ns",
+                f"{row['amat']:.0f} ns", f"{row['amat_moved']:.0f} ns",
             )  # fmt: skip
     return [table]
 

@@ -51,9 +51,15 @@ def swept(results: Results) -> pl.DataFrame:
         .pivot("key", index="variant", values="value")
     )
     wide = wide.with_columns(pl.col("^.*\\.module$").fill_null("none"))
-    # A parameter that some variants lack belongs to a module that they lack: the module tells them apart.
-    differing = [name for name in wide.columns if name == "variant" or wide[name].drop_nulls().n_unique() > 1]
-    return wide.select(differing)
+    return wide.select("variant", *(name for name in wide.columns[1:] if _differs(wide, name)))
+
+
+def _differs(wide: pl.DataFrame, name: str) -> bool:
+    """Whether a parameter tells variants apart that their module does not: modules have parameters and defaults of their own."""
+    module = name.partition(".")[0] + ".module"
+    if name == module or module not in wide.columns:
+        return wide[name].drop_nulls().n_unique() > 1
+    return wide.group_by(module).agg(pl.col(name).drop_nulls().n_unique()).select(pl.col(name).max()).item() > 1
 
 
 def swept_labels(results: Results) -> dict[str, str]:
@@ -151,8 +157,6 @@ def _tiers(results: Results) -> pl.DataFrame | None:
     frame = _table(results, "tiers")
     if frame is None:
         return None
-    totals = frame.group_by(_KEY, maintain_order=True).agg(
-        pl.col("near", "far", "cost").sum(), latency=(pl.col("amat") * (pl.col("near") + pl.col("far"))).sum()
-    )
     accesses = pl.col("near") + pl.col("far")
-    return totals.select(*_KEY, far=pl.col("far") / accesses, amat=pl.col("latency") / accesses, amat_moved=pl.col("cost") / accesses)
+    mean = [((pl.col(name) * accesses).sum() / accesses.sum()).alias(name) for name in ("amat", "amat_moved")]
+    return frame.group_by(_KEY, maintain_order=True).agg((pl.col("far").sum() / accesses.sum()).alias("far"), *mean)

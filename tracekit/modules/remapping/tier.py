@@ -59,6 +59,7 @@ class Tier(Module):
         far_latency: Duration = param(Duration(250), "an access served by far memory", "ns", low=1, high=10**6)
         move: Duration = param(Duration(3000), "cost of moving a page, besides the copy", "ns", low=0, high=10**9)
         bandwidth: Size = param(Size(10**10), "speed of copying a page from tier to tier", "byte/s", low=10**6, high=10**12)
+        weight: int = param(1, "accesses to memory that a row stands for, against which moves are weighed", low=1, high=10**6)
 
     @staticmethod
     @jit
@@ -98,11 +99,11 @@ class Tier(Module):
 
     def cost(self, of: Mapping[str, int]) -> int:
         """What these counts have cost, in ns."""
-        p = self.params
-        far, moves = p.far_latency, (of["promoted"] + of["demoted"]) * self.move_cost()
+        p, moves = self.params, (of["promoted"] + of["demoted"]) * self.move_cost()
+        near, far = p.near_latency * p.weight, p.far_latency * p.weight
         if self.free_moves:  # each far access may be had for one move instead, and no move costs more
-            far, moves = min(far, p.near_latency + self.move_cost()), 0
-        return round(of["near"] * p.near_latency + of["far"] * far + moves + of["faults"] * self.fault_cost())
+            far, moves = min(far, near + self.move_cost()), 0
+        return round(of["near"] * near + of["far"] * far + moves + of["faults"] * self.fault_cost())
 
     def report(self, now: int, out: Out) -> None:
         p, first = self.params, self.site.host.vm.first
@@ -111,9 +112,10 @@ class Tier(Module):
             of = dict(zip(COUNTS, map(int, self.tiers.tally[i]), strict=True))
             accesses = of["near"] + of["far"]
             latency = (of["near"] * p.near_latency + of["far"] * p.far_latency) / accesses if accesses else None
+            charged = self.cost(of) / (accesses * p.weight) if accesses else None
             moved = (of["promoted"] + of["demoted"]) * PAGE_BYTES
-            out.row("tiers", now, vm.name, **of, near_pages=int(near[i]), far_pages=int(far[i]), migrated_bytes=moved, amat=latency,
-                    cost=self.cost(of))  # fmt: skip
+            pages = {"near_pages": int(near[i]), "far_pages": int(far[i])}
+            out.row("tiers", now, vm.name, **of, **pages, migrated_bytes=moved, amat=latency, amat_moved=charged, cost=self.cost(of))
 
 
 # Kernels on the tiers ``b``, called by the driver and by policies:

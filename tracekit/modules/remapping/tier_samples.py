@@ -52,7 +52,7 @@ class HeMem(Tier):
 
     @dataclass(frozen=True)
     class Params(Tier.Params):
-        sample: int = param(20, "accesses of which one is sampled (the authors: 5000 loads)", low=1, high=10**9)
+        sample: int = param(5, "accesses of which one is sampled (the authors: 5000 loads)", low=1, high=10**9)
         hot_reads: int = param(8, "sampled reads that make a page hot", low=1, high=1 << 30)
         hot_writes: int = param(4, "sampled writes that make a page hot", low=1, high=1 << 30)
         cool: int = param(18, "sampled accesses of a page at which all counts are halved", low=1, high=1 << 30)
@@ -95,7 +95,7 @@ class Memtis(Tier):
 
     @dataclass(frozen=True)
     class Params(Tier.Params):
-        sample: int = param(20, "accesses of which one is sampled (the authors: 200 loads and up, adapted to the load)", low=1, high=10**9)
+        sample: int = param(5, "accesses of which one is sampled (the authors: 200 loads and up, adapted to the load)", low=1, high=10**9)
         cool: int = param(20_000, "samples after which all counts are halved (the authors: two millions)", low=1, high=1 << 40)
         rate: Size = param(Size(10 * 10**9), "most memory promoted in a second", "byte/s", low=4096, high=1 << 44)
         period: Duration = param(Duration(5 * 10**8), "how often that limit is set anew", "ns", low=10**3)
