@@ -52,7 +52,7 @@ def _main(
 def replay(
     traces: Traces,
     scenario: Annotated[Path | None, typer.Option("-s", "--scenario", help="Scenario file (TOML).")] = None,
-    preset: Annotated[str, typer.Option(help="Scenario to take without a file: esx, sharing, paging, tax or remap.")] = "esx",
+    preset: Annotated[str, typer.Option(help="Scenario to take without a file: esx, sharing, paging, tax, remap or working-set.")] = "esx",
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=V[,V…]", help="Set stage.parameter; several values are a sweep: --set tax.rate=0,0.75"),
