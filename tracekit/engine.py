@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tracekit.errors import ScenarioError, TraceError
+from tracekit.part import Part
 from tracekit.results import Results, cell_done, check_folder, write_cell
 from tracekit.run import Run, fit
 from tracekit.scenario import apply_settings, load_preset, load_scenario, variants
@@ -59,7 +60,7 @@ def replay(
         kept = [variant for variant in fitting if out and cell_done(out, trace, variant)]
         todo = [variant for variant in fitting if variant not in kept]
         runs = [Run(trace, variant, auditing, len(todo)) for variant in todo]
-        _replay_one(trace, runs, chunk, jobs, progress or (lambda *_: None))
+        advance(trace, runs, chunk, jobs, progress or (lambda *_: None))
         for run in runs:
             tables = run.tables()
             results.add(tables)
@@ -96,8 +97,8 @@ def _open(traces: Any, together: bool) -> list[Trace]:
     return opened + (open_traces(paths, together) if paths or not opened else [])
 
 
-def _replay_one(trace: Trace, runs: Sequence["Run"], chunk: int, jobs: int | None, progress: Progress) -> None:
-    """Decode the trace once and advance all its runs chunk by chunk."""
+def advance(trace: Trace, runs: Sequence[Run], chunk: int, jobs: int | None, progress: Progress) -> None:
+    """Decode the trace once and take runs on it, or on parts of it, from start to finish, chunk by chunk."""
     if not runs:
         return
     cold = sum(run.is_cold for run in runs)
@@ -109,6 +110,10 @@ def _replay_one(trace: Trace, runs: Sequence["Run"], chunk: int, jobs: int | Non
     for run in runs:
         for kind, name in run.columns:
             columns.setdefault(kind, set()).add(name)
+    parts = {run.trace for run in runs if isinstance(run.trace, Part) and run.trace is not trace}
+    if parts:
+        for kind in columns.keys() - {"event"}:
+            columns[kind].add("page")
     total, done = sum(trace.rows[kind] for kind in columns), 0
     last = max(run.end for run in runs)
     began = time.perf_counter()
@@ -119,7 +124,8 @@ def _replay_one(trace: Trace, runs: Sequence["Run"], chunk: int, jobs: int | Non
         chunks = trace.chunks(columns, chunk)
         stack.callback(chunks.close)  # pyright: ignore[reportAttributeAccessIssue]
         for piece in chunks:
-            list(spread(lambda run, piece=piece: run.feed(piece), runs))
+            pieces = {trace: piece} | {part: part.of(piece) for part in parts}
+            list(spread(lambda run, pieces=pieces: run.feed(pieces[run.trace]), runs))
             done += piece.rows
             progress(trace.name, done, total)
             if piece.last_t > last:

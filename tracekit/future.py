@@ -5,6 +5,7 @@ The arrays lie in temporary files mapped into memory, 12 bytes an access, so tha
 
 import tempfile
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -51,25 +52,16 @@ class Future:
     """Next uses of all accesses of a trace, numbered within each VM (``per_vm``) or over all of them.
 
     ``count`` and ``first`` are accesses of each pool and where they begin; ``page`` is the page of each access;
-    ``first_use`` (int64 by page) is the number of a page's first access, or NEVER.
+    ``first_use`` (int64 by page) is the number of a page's first access, or NEVER. Several futures of one opened trace
+    share what they know (and must not write it), so that a sweep looks ahead once.
     """
 
     def __init__(self, trace: Trace, per_vm: bool):
+        known = _KNOWN.setdefault(trace, {})
+        if per_vm not in known:
+            known[per_vm] = _look_ahead(trace, per_vm)
         self._per_vm = per_vm
-        vms = np.zeros(len(trace.vms), np.int64)
-        if per_vm:
-            for chunk in trace.chunks({"access": ["vm"]}):
-                _count(chunk.columns["access"]["vm"], vms)
-        self.count = vms if per_vm else np.array([trace.rows["access"]], np.int64)
-        self.first = np.cumsum(self.count) - self.count
-        total = int(self.count.sum())
-        self.page = _mapped(np.uint32, total)
-        self._next = _mapped(np.int64, total)
-        self.first_use = np.full(trace.pages, NEVER, np.int64)
-        last, seen = np.full(trace.pages, -1, np.int64), np.zeros(len(self.count), np.int64)
-        for chunk in trace.chunks({"access": ["vm", "page"]}):
-            rows = chunk.columns["access"]
-            _look_back(rows["vm"], rows["page"], per_vm, self.first, seen, last, self._next, self.page, self.first_use)
+        self.count, self.first, self.page, self._next, self.first_use = known[per_vm]
         self._seen = np.zeros(len(self.count), np.int64)
 
     def next_uses(self, vm: np.ndarray) -> np.ndarray:
@@ -78,6 +70,29 @@ class Future:
         _next_uses(vm, self._per_vm, self.first, self._seen, self._next, out)
         out.flags.writeable = False
         return out
+
+
+#: What lies ahead in traces that are open: by trace, then by whether VMs are numbered apart.
+_KNOWN: WeakKeyDictionary[Trace, dict[bool, tuple[np.ndarray, ...]]] = WeakKeyDictionary()
+
+
+def _look_ahead(trace: Trace, per_vm: bool) -> tuple[np.ndarray, ...]:
+    """One pass over the accesses (two if per VM): count, first, page, next uses and first uses, as ``Future`` has them."""
+    vms = np.zeros(len(trace.vms), np.int64)
+    if per_vm:
+        for chunk in trace.chunks({"access": ["vm"]}):
+            _count(chunk.columns["access"]["vm"], vms)
+    count = vms if per_vm else np.array([trace.rows["access"]], np.int64)
+    first = np.cumsum(count) - count
+    total = int(count.sum())
+    page = _mapped(np.uint32, total)
+    next_use = _mapped(np.int64, total)
+    first_use = np.full(trace.pages, NEVER, np.int64)
+    last, seen = np.full(trace.pages, -1, np.int64), np.zeros(len(count), np.int64)
+    for chunk in trace.chunks({"access": ["vm", "page"]}):
+        rows = chunk.columns["access"]
+        _look_back(rows["vm"], rows["page"], per_vm, first, seen, last, next_use, page, first_use)
+    return count, first, page, next_use, first_use
 
 
 def _mapped(dtype: Any, size: int) -> np.ndarray:

@@ -37,7 +37,7 @@ from tracekit.trace import Vm
 
 #: More variants than this would not fit into memory together.
 MAX_VARIANTS = 10_000
-PRESETS = ("esx", "sharing", "paging", "balloon", "swap", "tax", "remap", "tier")
+PRESETS = ("esx", "sharing", "paging", "balloon", "swap", "tax", "remap", "tier", "working-set")
 #: ``stage.module = "none"`` leaves a stage out.
 NO_MODULE = "none"
 

@@ -434,24 +434,102 @@ SWAP = Table(
     ),
 )
 
+_WINDOW = Column("window", "int64", "ns", "window τ: the working set is the pages used within τ before")
+WORKING_SET_CURVE = Table(
+    "working_set_curve",
+    "the mean size of the working set and its misses for all windows, and the reuse times behind them (Denning & Schwartz 1972)",
+    (
+        *RESULT_KEY,
+        _VM,
+        _WINDOW,
+        Column("size", "float64", "page", "mean size of the working set over the replay; null if no time passes in it", nullable=True),
+        _count("misses", "accesses whose page was not used within the window before, first uses among them"),
+        Column("miss_ratio", "float64", "", "misses ÷ accesses; null for a VM without accesses", nullable=True),
+        _count("reuses", "accesses with a reuse time (since the page's last use) above the row before's window and at most this one"),
+    ),
+)
+WORKING_SET = Table(
+    "working_set",
+    "sizes of the working sets over time, from the first whole window on",
+    (*RESULT_KEY, _VM, _WINDOW, _pages("pages", "pages used from t − window to before t; of *: the sum over the VMs")),
+)
+WORKING_SET_SUMMARY = Table(
+    "working_set_summary",
+    "what the sizes over time come to; * is all VMs at the same moments",
+    (
+        *RESULT_KEY,
+        _VM,
+        _WINDOW,
+        _count("samples", "moments that sizes were taken at"),
+        Column("mean", "float64", "page", "mean size"),
+        *(Column(f"p{p}", "float64", "page", f"{p} % of the sizes are at most this") for p in (5, 25, 50, 75, 95, 99)),
+        _pages("peak", "largest size; of *: the peak of the sums"),
+        Column("peak_t", "int64", "ns", "when that was, the first time"),
+        _pages("sum_of_peaks", "of *: the VMs' own peaks added up; else peak"),
+    ),
+)
+WORKING_SET_PAIRS = Table(
+    "working_set_pairs",
+    "whether the working sets of two VMs grow and shrink together",
+    (
+        *RESULT_KEY,
+        _VM,
+        Column("other", "string", "", "the other virtual machine"),
+        _WINDOW,
+        Column("correlation", "float64", "", "Pearson's, of the sizes over time; null where one never changes", nullable=True),
+    ),
+)
+HEAT = Table(
+    "heat",
+    "a heat map: one row a VM, period of time and band of addresses in which there were accesses",
+    (
+        *RESULT_KEY[:2],
+        Column("t", "int64", "ns", "when the period begins"),
+        _VM,
+        Column("length", "int64", "ns", "length of the period (the last one may be cut short)"),
+        Column("ppn", "int64", "page", "first page number of the band"),
+        _pages("pages", "pages of the band (the last one of a VM may be cut short)"),
+        _count("accesses", "access rows"),
+        _pages("used", "distinct pages used"),
+    ),
+)
+
+MRC = Table(
+    "mrc",
+    "what share of the accesses misses in a memory of so many pages; one row a size",
+    (
+        RESULT_KEY[1],
+        Column("vm", "string", "", "virtual machine; * is all of them in one memory"),
+        Column("method", "string", "", "exact, shards, aet or mini"),
+        Column("policy", "string", "", "replacement policy: any for mini, lru for the others"),
+        Column("frames", "int64", "page", "size of the memory"),
+        Column("miss_ratio", "float64", "", "misses (first uses among them) ÷ accesses; null where no page was sampled", nullable=True),
+        Column("low", "float64", "", "lower end of the 95 % interval; null where the method states none (exact, aet)", nullable=True),
+        Column("high", "float64", "", "upper end of the 95 % interval; null where the method states none (exact, aet)", nullable=True),
+        Column("accesses", "int64", "", "accesses of the VM, or of all"),
+        Column("sampled", "int64", "", "accesses that the method looked at"),
+    ),
+)
+PARTITION = Table(
+    "partition",
+    "what each VM would get of a memory that is divided, and would miss of its accesses under LRU; one row a rule and VM",
+    (
+        RESULT_KEY[1],
+        Column("method", "string", "", "where the curves come from: exact, shards or aet"),
+        Column("rule", "string", "", "utility, shares, equal, footprint, or undivided"),
+        Column("vm", "string", "", "virtual machine; * is all of them"),
+        Column("frames", "int64", "page", "memory that the VM gets"),
+        Column("miss_ratio", "float64", "", "misses (first uses among them) ÷ accesses"),
+        _count("misses", "misses, estimated where the method samples"),
+        _count("accesses", "accesses of the VM"),
+    ),
+)
+
 #: Result tables by name; a module may declare more of its own.
 RESULTS: dict[str, Table] = {
     table.name: table
     for table in (
-        VARIANTS,
-        RUNS,
-        VM,
-        SAVINGS,
-        KSM,
-        SAMPLING,
-        COPIES,
-        REMAPS,
-        SWIOTLB,
-        CONCENTRATION,
-        TIERS,
-        FAULTS,
-        BALLOON,
-        ALLOCATION,
-        SWAP,
+        VARIANTS, RUNS, VM, SAVINGS, KSM, SAMPLING, COPIES, REMAPS, SWIOTLB, CONCENTRATION, TIERS, FAULTS, BALLOON, ALLOCATION, SWAP,
+        WORKING_SET_CURVE, WORKING_SET, WORKING_SET_SUMMARY, WORKING_SET_PAIRS, HEAT,
     )
-}
+}  # fmt: skip

@@ -153,7 +153,7 @@ class Source:
         seq = batch["seq"] if "seq" in batch else np.arange(self._row, self._row + rows, dtype=np.uint64)
         if self.kind != "io" and ppn.size and int(ppn.max()) == NO_PAGE:  # only a transfer's page may be unknown
             self._refuse(-2 - int(ppn.argmax()), batch, vm, ppn)
-        bad = _densify(_frozen(batch["t"]), _frozen(seq), _frozen(vm), _frozen(ppn), self._last, self._base, self._pages, page)
+        bad = _densify(frozen(batch["t"]), frozen(seq), frozen(vm), frozen(ppn), self._last, self._base, self._pages, page)
         if bad != -1:
             self._refuse(bad, batch, vm, ppn)
         self._row += rows
@@ -165,7 +165,7 @@ class Source:
                 columns[name] = self._encode(batch[name], self._devices, name)
             elif name not in columns:
                 columns[name] = batch.get(name, np.zeros(rows, DTYPES[name]))
-        return {name: _frozen(columns[name].astype(DTYPES[name], copy=False)) for name in ("t", "seq", *self._wanted)}
+        return {name: frozen(columns[name].astype(DTYPES[name], copy=False)) for name in ("t", "seq", *self._wanted)}
 
     def _encode(self, column: tuple[np.ndarray, tuple[str, ...]], codes: Mapping[str, int], name: str) -> np.ndarray:
         indices, values = column
@@ -244,7 +244,7 @@ class _ReadAhead:
         self._thread.join()
 
 
-def _frozen(array: np.ndarray) -> np.ndarray:
+def frozen(array: np.ndarray) -> np.ndarray:
     """Read-only and contiguous: kernels see one array type, whether Arrow or NumPy owns the memory."""
     array = np.ascontiguousarray(array)
     array.flags.writeable = False
@@ -278,7 +278,7 @@ def _merge_once(live: Sequence[Source], rows: int) -> Chunk:
     first = end - heads
     start = first.copy()
     which, where = np.empty(rows, np.int16), np.empty(rows, np.int64)
-    count = _merge_order(_frozen(t), _frozen(seq), start, end, which, where)
+    count = _merge_order(frozen(t), frozen(seq), start, end, which, where)
     which, where = which[:count], where[:count]
     kinds = np.array([KIND_ORDER.index(source.kind) for source in live])
     columns: dict[str, dict[str, np.ndarray]] = {}
@@ -293,7 +293,7 @@ def _merge_once(live: Sequence[Source], rows: int) -> Chunk:
             shift = np.zeros(len(live), np.int64)
             shift[members] = origin[:-1] - first[members]
             order = where[mine] + shift[which[mine]]
-            columns[kind] = {name: _frozen(np.concatenate([part[name] for part in taken])[order]) for name in taken[0]}
+            columns[kind] = {name: frozen(np.concatenate([part[name] for part in taken])[order]) for name in taken[0]}
     return Chunk(columns, _runs(kinds[which]), count, int(t[where[-1]]))
 
 

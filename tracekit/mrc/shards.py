@@ -5,12 +5,15 @@ pages a stack distance is R times what it is among all: d sampled pages in betwe
 number drawn evenly from there is taken, but no more than there were accesses in between), an access for 1/R accesses.
 *Fixed rate* keeps the threshold. *Fixed size* keeps the pages with the smallest hashes seen so far: when there are too
 many the largest is dropped and the threshold falls below its hash. *-adj*: where the sample stands for more or fewer
-accesses than there were, popular pages are the reason, and the difference is hits (or no hits) at distance 0.
+accesses than there were, popular pages are the reason, and the difference is hits (or no hits) at distance 0. The hash
+stratifies the sample (``tracekit.spatial``), which the paper's does not: a cliff of the curve, such as a loop makes, stays
+where it is.
 
-The 95 % interval adds up two errors. (1) Popularity: the sample falls into GROUPS parts by other bits of the hash; each is
-a SHARDS sample of rate R/GROUPS with a curve of its own, from the same pass, and Student's t of their spread (less the part
-1 − R that a sample without replacement leaves) is the error of their mean. (2) Distance: of c pages a binomial number is
-sampled, so the size c may really be c ± (1.96 √(c (1 − R)/R) + 1/R − 1); the curve's values there are taken.
+The 95 % interval adds up two errors. (1) Popularity: the sample falls into GROUPS parts, each a SHARDS sample of rate
+R/GROUPS with a curve of its own, from the same pass, and Student's t of their spread (less the part 1 − R that a sample
+without replacement leaves) is the error of their mean. (2) Distance: were pages sampled one by one, of c pages a binomial
+number would be, so the size c may really be c ± (1.96 √(c (1 − R)/R) + 1/R − 1); the curve's values there are taken. As the
+sample is stratified this is more than enough where pages near one another are used alike.
 
 Memory is 16 bytes a page of the trace, and some 30 a page sampled.
 """
@@ -24,7 +27,7 @@ from tracekit.mrc.bins import BINS, below, bin_of
 from tracekit.mrc.pools import Pools
 from tracekit.mrc.stack import NEVER, remove, stacks, touch
 from tracekit.mrc.table import Curve
-from tracekit.rng import stream
+from tracekit.spatial import ALL, hash_page, key_of, limit
 
 GROUPS = 10
 _T = 2.262  # 97.5 % of Student's t with GROUPS − 1 degrees of freedom
@@ -32,13 +35,13 @@ _Z = 1.96
 _GOLDEN, _MIX1, _MIX2 = (np.uint64(m) for m in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 _S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
 _LOW = np.uint64(0xFFFF)
-_ALL = 2.0**64
 
 
 class Sample(NamedTuple):
     """What is sampled of each pool, and what it says."""
 
     key: np.ndarray  # uint64 [1]
+    slice: np.ndarray  # float64 [1]: hashes of a group (fixed rate only)
     threshold: np.ndarray  # uint64 by pool: the largest hash that is sampled
     heap: np.ndarray  # uint64 (pool, size): hashes of the pages sampled, largest first (fixed size only)
     held: np.ndarray  # uint32 (pool, size): their pages
@@ -59,23 +62,21 @@ def _mix(x):
 
 
 @jit
-def _hash(key, page):
-    return _mix(np.uint64(page) * _GOLDEN + key)
-
-
-@jit
-def _group(hashed):
-    return np.int64(hashed & _LOW) % GROUPS
+def _group(s, hashed):
+    """Which part of the sample: at a fixed rate a slice of the hashes, stratified as the sample is, else by chance."""
+    if s.heap.shape[1] == 0:
+        return min(np.int64(np.float64(hashed) / s.slice[0]), GROUPS - 1)
+    return np.int64(_mix(hashed) & _LOW) % GROUPS
 
 
 @entry
-def _members(key, threshold, first, pages, members):
+def _members(s, first, pages, members):
     """Count the pages that can be sampled, by pool and group."""
     for pool in range(first.size):
         for page in range(first[pool], first[pool] + pages[pool]):
-            hashed = _hash(key[0], page)
-            if hashed <= threshold[pool]:
-                members[pool * GROUPS + _group(hashed)] += 1
+            hashed = hash_page(s.key[0], page)
+            if hashed <= s.threshold[pool]:
+                members[pool * GROUPS + _group(s, hashed)] += 1
 
 
 @jit
@@ -120,7 +121,7 @@ def _see(s, whole, parts, pool, page):
     for i in range(page.size):
         p, x = np.int64(pool[i]), page[i]
         s.accesses[p] += 1
-        hashed = _hash(s.key[0], x)
+        hashed = hash_page(s.key[0], x)
         if hashed > s.threshold[p]:
             continue
         if whole.last[x] == NEVER and s.heap.shape[1] > 0:
@@ -129,11 +130,11 @@ def _see(s, whole, parts, pool, page):
                 continue
             if leaves != NEVER:
                 remove(whole, p, leaves)
-                remove(parts, p * GROUPS + _group(_hash(s.key[0], leaves)), leaves)
+                remove(parts, p * GROUPS + _group(s, hash_page(s.key[0], leaves)), leaves)
         s.sampled[p] += 1
-        weight = _ALL / (np.float64(s.threshold[p]) + 1.0)
+        weight = ALL / (np.float64(s.threshold[p]) + 1.0)
         spread = np.float64(_mix(np.uint64(s.sampled[p]) * _GOLDEN) >> _S11) * (1.0 / 9007199254740992.0)
-        group = _group(hashed)
+        group = _group(s, hashed)
         reuse = s.accesses[p] - s.when[x]
         s.when[x] = s.accesses[p]
         _record(s, p, 0, touch(whole, p, x), reuse, weight, spread)
@@ -146,8 +147,9 @@ def shards(pools: Pools, rate: float, size: int, seed: int) -> list[Curve]:
     size = min(size, int(pools.pages.max()))
     zero = np.zeros(n, np.int64)
     s = Sample(
-        key=stream("mrc", seed)[:1],
-        threshold=np.full(n, min(int(rate * _ALL), 2**64 - 1), np.uint64),
+        key=key_of(seed),
+        slice=np.array([rate * ALL / GROUPS]),
+        threshold=np.full(n, limit(rate)),
         heap=np.zeros((n, size), np.uint64),
         held=np.zeros((n, size), np.uint32),
         taken=zero,
@@ -158,7 +160,7 @@ def shards(pools: Pools, rate: float, size: int, seed: int) -> list[Curve]:
         hits=np.zeros((n, 1 + GROUPS, BINS)),
     )
     members = np.zeros(n * GROUPS, np.int64)
-    _members(s.key, s.threshold, pools.first, pools.pages, members)
+    _members(s, pools.first, pools.pages, members)
     most = size + 1 if size else pages
     whole = stacks(pages, np.minimum(members.reshape(n, GROUPS).sum(1), most))
     parts = stacks(pages, np.minimum(members, most))
@@ -170,7 +172,7 @@ def shards(pools: Pools, rate: float, size: int, seed: int) -> list[Curve]:
 
 def _curve(s: Sample, pool: int, vm: str, pages: int) -> Curve:
     accesses, sampled, cold, hits = int(s.accesses[pool]), int(s.sampled[pool]), s.cold[pool], s.hits[pool]
-    rate = (float(s.threshold[pool]) + 1.0) / _ALL
+    rate = (float(s.threshold[pool]) + 1.0) / ALL
     missing = accesses - cold - hits.sum(1)  # -adj
 
     def ratio(part: slice, sizes: np.ndarray) -> np.ndarray:

@@ -14,11 +14,11 @@ _BAR = 48
 
 def show(frame: pl.DataFrame, console: Console) -> None:
     """Print each curve of a table ``mrc``."""
-    for (trace, vm, method), curve in frame.group_by("trace", "vm", "method", maintain_order=True):
+    for (trace, vm, method, policy), curve in frame.group_by("trace", "vm", "method", "policy", maintain_order=True):
         facts = curve.row(0, named=True)
         seen, every = facts["sampled"], facts["accesses"]
         text = Text(f"{trace}", style="bold")
-        text.append(f"  {'all VMs' if vm == '*' else vm} · LRU, {method} · {format_count(every)} accesses", style="not bold")
+        text.append(f"  {'all VMs' if vm == '*' else vm} · {policy}, {method} · {format_count(every)} accesses", style="not bold")
         text.append("\n" if seen == every else f", {format_count(seen)} of them sampled\n", style="not bold")
         interval = curve["low"].is_not_null().any()
         head = f"{'pages':>11} {'memory':>9} {'misses':>8} "

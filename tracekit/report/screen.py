@@ -49,7 +49,7 @@ def _screen(results: Results, trace: str, labels: dict[str, str], legend: str) -
     parts: list[RenderableType] = [_heading(results, runs)]
     if len(labels) > 1:
         parts.append(Text(legend, style="dim"))
-    for section in (_savings, _sampling, _allocation, _faults, _swap, _copies, _tiers):
+    for section in (_savings, _sampling, _allocation, _faults, _swap, _copies, _tiers, _working_sets):
         parts += section(results, trace, labels)
     for reason, modules in _left_out(runs):
         parts.append(Text(f"left out  {', '.join(modules)}: {reason}", style="dim"))
@@ -261,6 +261,31 @@ def _tiers(results: Results, trace: str, labels: dict[str, str]) -> list[Rendera
                 format_count(row["promoted"]), format_count(row["demoted"]), format_bytes(row["migrated_bytes"]),
                 f"{row['amat']:.0f} ns", f"{row['amat_moved']:.0f} ns",
             )  # fmt: skip
+    return [table]
+
+
+def _working_sets(results: Results, trace: str, labels: dict[str, str]) -> list[RenderableType]:
+    frame = _of(results, "working_set_summary", trace)
+    if frame.is_empty():
+        return []
+    windows = " … ".join(map(format_duration, sorted(frame["window"].unique())))
+    title = f"working sets: pages used within {windows}, over time"
+    table = _table(title, "vm", "mean", "5 %", "50 %", "95 %", "peak", "sum of peaks", "correlation", labelled=len(labels) > 1)
+    pairs = _of(results, "working_set_pairs", trace)
+    several = frame["vm"].n_unique() > 2
+    for lead, row in _rows(frame.filter(pl.col("vm") == "*") if len(labels) > 1 else frame, labels):
+        whole = row["vm"] == "*"
+        if whole and not several and len(labels) == 1:
+            continue
+        mine = pairs.filter(variant=row["variant"]) if pairs.height else pairs
+        if mine.height and not whole:
+            mine = mine.filter((pl.col("vm") == row["vm"]) | (pl.col("other") == row["vm"]))
+        known = mine["correlation"].drop_nulls() if mine.height else []
+        table.add_row(
+            *lead, ALL if whole else row["vm"], *(format_pages(row[name]) for name in ("mean", "p5", "p50", "p95", "peak")),
+            format_pages(row["sum_of_peaks"]) if whole else "", f"{sum(known) / len(known):.2f}" if len(known) else "",
+            style="bold" if whole and len(labels) == 1 else None,
+        )  # fmt: skip
     return [table]
 
 
