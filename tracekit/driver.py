@@ -76,6 +76,7 @@ def _imports(policies: Mapping[str, type], others: Mapping[str, type]) -> str:
         "from tracekit.prefetch import prefetch",
         f"may_share = {'sharing' in policies}",
         f"one_pool = {'tax' not in others}",
+        f"plain = {not {'sharing', 'swap', 'tax'} & {*policies, *others}}",
         f"shares_victims = {getattr(policies.get('sharing'), 'shares_victims', False)}",
     ]
     for role, cls in policies.items():

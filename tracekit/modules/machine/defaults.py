@@ -9,6 +9,8 @@ from tracekit.kernel import jit
 may_share = True
 #: Whether all VMs share one replacement pool, as in a textbook cache.
 one_pool = True
+#: Whether there is one pool, and no frame has several mappers or holds anything but a guest page.
+plain = False
 #: Whether a page about to be paged out is first looked up and shared if possible: a constant likewise.
 shares_victims = True
 

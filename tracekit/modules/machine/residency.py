@@ -9,10 +9,10 @@ from tracekit.host import KNOWN, NONE, SHARED, SWAPPED, TOUCHED
 from tracekit.kernel import entry, jit
 
 # bind
-from tracekit.modules.machine.defaults import expired, may_share, one_pool, shares_victims, touch, upcoming, victim
+from tracekit.modules.machine.defaults import admit, expired, may_share, one_pool, plain, shares_victims, touch, upcoming, victim
 from tracekit.modules.machine.defaults import load as swap_load
 from tracekit.modules.machine.defaults import store as swap_store
-from tracekit.modules.machine.frames import attach, find, holds, label_of, merge, pool_of, unlist, unmap
+from tracekit.modules.machine.frames import attach, count_resident, find, holds, label_of, merge, pool_of, unlist, unmap
 from tracekit.prefetch import prefetch
 
 # end bind
@@ -66,7 +66,32 @@ def fault(h, p, vm, page):
     else:
         h.vm[vm].cold += 1
     h.flags[page] = (flags | TOUCHED) & ~SWAPPED
-    attach(h, p, vm, page, take(h, p, page))
+    if plain and h.free[0] == 0:
+        relay(h, p, vm, page)
+    else:
+        attach(h, p, vm, page, take(h, p, page))
+
+
+@jit
+def relay(h, p, vm, page):
+    """The frame of the policy's victim goes straight to a page: what taking and attaching do where nothing else can happen.
+
+    Within a VM that changes nothing but who has the frame, which is most of what a textbook cache does.
+    """
+    out = victim(p, 0, page)
+    prefetch(h.frame, upcoming(p, 0))
+    h.frame[page] = h.frame[out]
+    h.frame[out] = NONE
+    h.flags[out] |= SWAPPED
+    payer = np.int64(h.page_vm[out])
+    h.vm[payer].swapped += 1
+    h.vm[payer].page_outs += 1
+    if payer != vm:
+        count_resident(h, payer, -1)
+        count_resident(h, vm, 1)
+        h.vm[payer].sole -= 1
+        h.vm[vm].sole += 1
+    admit(p, 0, page)
 
 
 @jit
