@@ -113,7 +113,8 @@ def test_double_paging_by_policy_of_host_and_guest():
 def test_a_tier_pays_from_the_papers_thresholds_on_and_80_percent_is_too_early():
     analysis = load("tiers")
     files = sorted((ROOT / "traces").glob("three-vms.*.parquet"))
-    frame = analysis.table(tk.replay(files, preset="swap", settings=["paging.frames=80000"])).collect()
+    sweep = ["swap.module=disk,zswap,remote", "swap.start=100,96,80"]
+    frame = analysis.table(tk.replay(files, preset="swap", settings=["paging.frames=80000", *sweep])).collect()
     golden = pl.read_csv(ROOT / "tests" / "golden" / "tiers.csv", schema=frame.schema)
     assert_frame_equal(frame, golden)
     stall = {(tier, start): wait for tier, start, wait in frame.select("tier", "start", "stall").iter_rows()}

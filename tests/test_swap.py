@@ -184,7 +184,7 @@ def test_watermarks_spare_the_wait(tmp_path):
 
 
 def test_times_are_counts_times_stated_costs(tmp_path):
-    own = {"pool": 10, "remote": 5 * PAGE, "local": 90, "fault": 700, "read": 80_000, "write": 20_000, "compress": 9000}
+    own = {"pool": 10, "remote": 5 * PAGE, "local": 90, "fault": 700, "page_in": 80_000, "page_out": 20_000, "compress": 9000}
     results = replay("zswap", 40, tmp_path, decompress=5000, ratio=2.5, copy=300, **own)
     (row,) = last(results).values()
     assert min(row[f"from_{tier}"] for tier in ("compressed", "remote", "disk")) > 0

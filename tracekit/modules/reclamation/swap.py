@@ -96,9 +96,9 @@ class Swap(Module):
         tick: Duration = param(Duration(10**8), "how often it looks", "ns", low=10**6)
         batch: int = param(8192, "most pages that it pages out at a time", "page", low=1, high=1 << 30)
         local: Duration = param(Duration(100), "one access to local memory", "ns", low=1)
-        fault: Duration = param(Duration(1000), "a page fault, without what it has to wait for", "ns", low=0)
-        read: Duration = param(Duration(100_000), "reading a page from disk; 100 µs is an SSD's order of magnitude", "ns", low=0)
-        write: Duration = param(Duration(30_000), "writing a page to disk, where a fault has to wait for it", "ns", low=0)
+        fault: Duration = param(Duration(2000), "a fault that the host handles, without what it waits for", "ns", low=0)
+        page_in: Duration = param(Duration(100_000), "reading a page from disk (flash: 80 to 100 µs)", "ns", low=0)
+        page_out: Duration = param(Duration(20_000), "writing a page to disk, where a fault waits for it (flash: about 20 µs)", "ns", low=0)
 
     store: ClassVar[Any]
     load: ClassVar[Any]
@@ -156,7 +156,7 @@ class Swap(Module):
         """ns of a page-in from each tier, and of a page-out to each that a fault waits for."""
         p = self.params
         ins, outs = np.zeros((2, 1 + len(TIERS)))
-        ins[DISK], outs[DISK] = p.read, p.write
+        ins[DISK], outs[DISK] = p.page_in, p.page_out
         if self.remote:
             ins[REMOTE] = outs[REMOTE] = p.ratio * p.copy
         ins[1:] += p.fault
@@ -236,4 +236,4 @@ class Remote(Disk):
     class Params(Swap.Params):
         remote: Size = param(Size(1 << 40), "remote memory", "byte", low=0, high=1 << 50)
         ratio: float = param(3.0, "latency of remote memory over that of local memory; CXL has about 2 to 3", low=1.0, high=1e6)
-        copy: Duration = param(Duration(400), "copying a page within local memory", "ns", low=0)
+        copy: Duration = param(Duration(500), "copying a page within local memory (8 GB/s)", "ns", low=0)
