@@ -26,11 +26,11 @@ CORE = ("paging", "sharing", "balloon", "remap")
 _POLICY = {
     "paging": {"touch": "touch", "admit": "admit", "remove": "remove", "victim": "victim", "see": "see"},
     "sharing": {"due": "due", "trust": "trust", "changed": "changed", "seen": "seen", "advised": "advised"},
-    "guest": {"guest_touch": "touch", "guest_admit": "admit", "guest_victim": "victim"},
+    "guest": {"guest_touch": "touch", "guest_admit": "admit", "guest_remove": "remove", "guest_victim": "victim"},
     "remap": {"remap_hot": "hot"},
 }
 #: States that the functions of sharing/scan.py take.
-_SCANNING = ("host", "paging", "sharing", "sharing_host")
+_SCANNING = ("host", "paging", "sharing", "sharing_host", "discovery")
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,8 @@ def _imports(policies: Mapping[str, type], others: Mapping[str, type]) -> str:
                     lines.append(f"{name} = {role}_policy.{attribute}")
     if "remap" in policies:
         lines.append("from tracekit.modules.remapping.remap import bounce, move_low")
+    if "sharing" in policies:
+        lines += [f"sharing_{kind} = sharing_policy.on_{kind}" for kind in KINDS if policies["sharing"].hook(kind)]
     for stage, cls in others.items():
         lines.append(f"from {cls.__module__} import {cls.__qualname__} as {stage}_module")
         lines += [f"{stage}_{kind} = {stage}_module.on_{kind}" for kind in KINDS if cls.hook(kind)]
@@ -88,7 +90,7 @@ def _templates(policies: Mapping[str, type]) -> str:
     if "paging" in policies:
         files += [_file(machine, "frames"), _file(machine, "residency")]
     if "sharing" in policies:
-        files.append(_file(sharing, "scan"))
+        files += [_file(machine, "discovery"), _file(sharing, "scan")]
     if "balloon" in policies:
         files.append(_file(reclamation, "ballooning"))
     return "".join("\n\n" + template_body(file) for file in files)
@@ -108,7 +110,10 @@ class _Rows:
 
     def loop(self, kind: str) -> str:
         """The loop over a run of rows of ``kind``, or nothing if no stage cares."""
-        calls = getattr(self, f"_{kind}", list)() + [self._hook(stage, cls, kind) for stage, cls in self._others.items() if cls.hook(kind)]
+        hooked = {stage: cls for stage, cls in self._policies.items() if stage == "sharing"} | dict(self._others)
+        calls = [self._hook(stage, cls, kind) for stage, cls in hooked.items() if cls.hook(kind)]
+        first = calls[:1] if "sharing" in hooked and hooked["sharing"].hook(kind) else []  # a scheme sees a row before the machine does
+        calls = first + getattr(self, f"_{kind}", list)() + calls[len(first) :]
         if not calls:
             return ""
         wanted = [column for k, column in self.columns if k == kind]
@@ -139,20 +144,30 @@ class _Rows:
             calls.append(f"guest_access({self._state('host', 'paging', 'balloon', 'guest')}, vm, page)")
         call = f"access({self._state('host', 'paging')}, vm, page, write)"
         if "sharing" in self._policies and self._policies["sharing"].changed is not defaults.changed:
-            call = f"if {call}:\n    now_private({self._state(*_SCANNING)}, page)"
+            self._want("access", "t")
+            call = f"if {call}:\n    now_private({self._state(*_SCANNING)}, page, t)"
         return [*calls, call]
 
     def _content(self) -> list[str]:
         if "sharing" not in self._policies:
             return []
-        self._want("content", "vm", "page", "digest")
-        return [f"on_content({self._state(*_SCANNING)}, vm, page, digest)"]
+        self._want("content", "vm", "page", "digest", "t")
+        return [f"on_content({self._state(*_SCANNING)}, vm, page, digest, t)"]
 
     def _event(self) -> list[str]:
-        if "sharing" not in self._policies or self._policies["sharing"].advised is defaults.advised:
+        if "paging" not in self._policies:
             return []
-        self._want("event", "vm", "what", "a", "b")
-        return [f"if what == {EVENTS.index('madvise')}:\n    on_madvise({self._state(*_SCANNING)}, vm, a, b)"]
+        self._want("event", "vm", "what")
+        off = [f"power_off({self._state('host', 'paging')}, vm)"]
+        if "balloon" in self._policies:
+            off.insert(0, f"guest_off({self._state('host', 'balloon', 'guest')}, vm)")
+        calls = []
+        if "sharing" in self._policies:
+            off.insert(0, f"contents_end({self._state('host', 'discovery')}, vm)")
+            if self._policies["sharing"].advised is not defaults.advised:
+                self._want("event", "a", "b")
+                calls.append(f"if what == {EVENTS.index('madvise')}:\n    on_madvise({self._state(*_SCANNING)}, vm, a, b)")
+        return [f"if what == {EVENTS.index('power-off')}:\n    " + "\n    ".join(off), *calls]
 
     def _io(self) -> list[str]:
         if "remap" not in self._policies:

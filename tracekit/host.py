@@ -28,7 +28,7 @@ HINT = np.uint8(1)  # listed under the digest it had when scanned, not write-pro
 SHARED = np.uint8(2)  # listed, copy-on-write
 
 # What can come of scanning a page for sharing.
-ABSENT = np.uint8(0)  # it is not resident, or its content is not known
+ABSENT = np.uint8(0)  # it is not resident, its content is not known, or its VM shares nothing
 ALREADY = np.uint8(1)  # its frame was copy-on-write before
 DISTRUSTED = np.uint8(2)  # the scheme would not have it looked up
 LISTED = np.uint8(3)  # nothing equal is listed: its own frame is a hint now
@@ -51,6 +51,7 @@ VM_FIELDS = (
     "first",  # page id of PPN 0
     "pages",  # size
     "populates",  # content rows make pages resident (the VM has no access rows to do so)
+    "shares",  # its pages may be shared
     "resident",
     "sole",  # pages that alone map their frame: what can be paged out
     "ballooned",
@@ -58,7 +59,7 @@ VM_FIELDS = (
 )
 COUNTERS = (
     "accesses", "cold", "major", "minor", "page_outs", "shared_out", "double_paged", "guest_major", "guest_page_outs",
-    "breaks", "scanned", "merged", "false_matches",
+    "breaks", "scanned", "merged", "hinted", "false_matches",
 )  # fmt: skip
 VM_RECORD = np.dtype([(name, np.int64) for name in VM_FIELDS + COUNTERS])
 
@@ -69,6 +70,7 @@ class Host(NamedTuple):
     # guest pages
     frame: np.ndarray  # uint32: machine page, or NONE
     digest: np.ndarray  # uint64: content, where KNOWN
+    kin: np.ndarray  # uint64: pages of different kin share nothing; of one element where the scheme tells no pages apart
     flags: np.ndarray  # uint8
     page_vm: np.ndarray  # uint16: the VM of a page
     # frames
@@ -96,16 +98,21 @@ class Host(NamedTuple):
     active: np.ndarray  # int64 by VM: estimate of pages in use
 
 
-def make_host(vms: Sequence[Vm], frames: int, hashed: bool) -> Host:
-    """An empty host of ``frames`` machine pages. ``hashed``: pages may be listed by content (sharing is replayed)."""
+def make_host(vms: Sequence[Vm], frames: int, hashed: bool, kin: bool = False) -> Host:
+    """An empty host of ``frames`` machine pages.
+
+    ``hashed``: pages may be listed by content (sharing is replayed); ``kin``: equal pages may be told apart.
+    """
     size = np.array([vm.pages for vm in vms], np.int64)
     pages = int(size.sum())
     books = np.zeros(len(vms), VM_RECORD).view(np.recarray)
     books["first"], books["pages"] = [vm.base for vm in vms], size
+    books["shares"] = True
     listed = frames if hashed else 1
     return Host(
         frame=np.full(pages, NONE),
         digest=np.zeros(pages, np.uint64),
+        kin=np.zeros(pages if kin else 1, np.uint64),
         flags=np.zeros(pages, np.uint8),
         page_vm=np.repeat(np.arange(len(vms), dtype=np.uint16), size),
         owner=np.zeros(frames, np.uint32),
@@ -186,7 +193,7 @@ def audit(host: Host, before: Host | None = None) -> None:
 
 def _audit_sharing(host: Host, mapped: np.ndarray, refs: np.ndarray) -> None:
     on_shared = np.flatnonzero(mapped)[host.kind[host.frame[mapped]] == SHARED]
-    label = host.digest ^ host.domain[host.page_vm]
+    label = host.digest ^ host.domain[host.page_vm] ^ host.kin
     if host.rules[OWN_ZERO]:
         label[host.digest == host.rules[ZERO]] = host.rules[ZERO]
     _same("contents of shared frames", label[on_shared], host.hash[host.frame[on_shared]])

@@ -27,7 +27,7 @@ OVERCOMMIT = 0.75
 #: More ticks of one control clock than this are taken for a mistake: they would take hours.
 _MOST_TICKS = 30_000_000
 #: Bytes that a replay holds by guest page and by frame, with every stage present.
-_PAGE_COST, _FRAME_COST = 64, 36
+_PAGE_COST, _FRAME_COST = 128, 36
 
 
 def fit(trace: Trace, variants: Sequence[Variant]) -> tuple[list[Variant], list[str]]:
@@ -71,10 +71,11 @@ class Run:
         trace, options = self.trace, self.variant.vm_options(self.trace.vms)
         self._frames, self._usable = _size_host(trace, self.variant, self.modules)
         _check_memory(trace, self._frames, of)
-        self._host = make_host(trace.vms, self._frames, hashed="sharing" in self.modules)
+        self._host = make_host(trace.vms, self._frames, "sharing" in self.modules, getattr(self.modules.get("sharing"), "kin", False))
         self._host.pools[0] = len(trace.vms) if "tax" in self.modules else 1
         unbounded = getattr(self.modules.get("paging"), "name", "") == "unbounded"
         self._host.vm.populates[:] = [unbounded or "access" not in vm.kinds for vm in trace.vms]
+        self._host.vm.shares[:] = options["share"]
         self._states: dict[str, Any] = {"host": self._host}
         # Targets decide the pools of the policies, so whoever sets targets is set up first.
         for stage, module in sorted(self.modules.items(), key=lambda item: item[0] != "tax"):

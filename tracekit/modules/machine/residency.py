@@ -10,7 +10,7 @@ from tracekit.kernel import entry, jit
 
 # bind
 from tracekit.modules.machine.defaults import may_share, shares_victims, touch, victim
-from tracekit.modules.machine.frames import attach, find, holds, label_of, merge, pool_of, unlist, unmap
+from tracekit.modules.machine.frames import attach, find, holds, label_of, leave, merge, pool_of, unlist, unmap
 
 # end bind
 
@@ -103,7 +103,7 @@ def page_out_one(h, p, vm, incoming):
     payer = h.page_vm[page]
     h.vm[payer].sole -= 1
     f = h.frame[page]
-    if may_share and shares_victims and h.flags[page] & KNOWN and h.kind[f] != SHARED:
+    if may_share and shares_victims and h.flags[page] & KNOWN and h.kind[f] != SHARED and h.vm[payer].shares:
         unlist(h, f)
         label = label_of(h, page)
         g = find(h, label)
@@ -142,3 +142,15 @@ def page_out(h, p, vm, count):
         if h.vm[vm].sole == 0:
             return
         page_out_one(h, p, vm, NONE)
+
+
+@jit
+def power_off(h, p, vm):
+    """The VM has ended: its frames fall free, and nothing is known of its pages any more."""
+    for ppn in range(h.vm[vm].pages):
+        page = np.uint32(h.vm[vm].first + ppn)
+        if h.frame[page] != NONE:
+            leave(h, p, page)
+        h.flags[page] = 0
+    h.vm[vm].swapped = 0
+    h.vm[vm].ballooned = 0

@@ -13,6 +13,7 @@ from tracekit.kernel import entry, jit
 
 # bind
 from tracekit.modules.machine.defaults import admit as guest_admit
+from tracekit.modules.machine.defaults import remove as guest_remove
 from tracekit.modules.machine.defaults import touch as guest_touch
 from tracekit.modules.machine.defaults import victim as guest_victim
 from tracekit.modules.machine.frames import leave
@@ -94,3 +95,14 @@ def deflate(h, b, vm, count):
             b.hand[vm] = h.vm[vm].pages
             count -= 1
         page += 1
+
+
+@jit
+def guest_off(h, b, g, vm):
+    """The VM has ended, and its balloon driver with it."""
+    for ppn in range(h.vm[vm].pages):
+        page = np.uint32(h.vm[vm].first + ppn)
+        if h.flags[page] & IN_USE:
+            guest_remove(g, vm, page)
+    b.in_use[vm] = 0
+    b.hand[vm] = h.vm[vm].pages
