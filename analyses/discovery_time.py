@@ -26,6 +26,7 @@ def table(results: tk.Results) -> pl.LazyFrame:
         .select(
             "variant", "trace", "vm", "sharing.module", "sharing.rate", "found", "missed", "mean", "p10", "p50", "p90", "p99", "expected"
         )
+        .sort("trace", "sharing.module", "sharing.rate", "vm")
     )
 
 
