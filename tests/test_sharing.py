@@ -16,6 +16,7 @@ import tracekit
 from tracekit.host import HINT, KNOWN, SHARED, audit, make_host
 from tracekit.inspect import expected_collisions
 from tracekit.module import NoState
+from tracekit.modules.machine.discovery import began, make_discovery
 from tracekit.modules.machine.frames import attach
 from tracekit.modules.sharing.scan import scan_page
 from tracekit.trace import Vm
@@ -27,7 +28,7 @@ def test_figure_3():
     """Scanned PPN 0x2868 of VM 2 matches the hint for PPN 0x43f8 of VM 3 and moves from MPN 0x1096 to 0x123b."""
     size, frames = 0x5000, 0x2000
     h = make_host([Vm(f"vm{i + 1}", size, i * size, frozenset()) for i in range(3)], frames, shares=True)
-    p = NoState(np.zeros(1, np.int64))
+    p, d = NoState(np.zeros(1, np.int64)), make_discovery(3 * size, 3)
     mapped = {size + 0x2868: 0x1096, 2 * size + 0x43F8: 0x123B}
     scanned, hinted = map(np.uint32, mapped)
     free = [frame for frame in range(frames) if frame not in mapped.values()]
@@ -35,11 +36,12 @@ def test_figure_3():
     for page, frame in mapped.items():
         attach(h, p, h.page_vm[page], np.uint32(page), np.uint32(frame))
         h.digest[page], h.flags[page] = 0x2BD806AF, KNOWN
+        began(d, np.uint32(page), np.uint64(0x2BD806AF))
 
-    scan_page(h, p, p, h, hinted)
+    scan_page(h, p, p, h, d, hinted)
     assert (h.frame[hinted], h.kind[0x123B], h.refs[0x123B]) == (0x123B, HINT, 1)
     audit(h)
-    scan_page(h, p, p, h, scanned)
+    scan_page(h, p, p, h, d, scanned)
     assert h.frame[scanned] == h.frame[hinted] == 0x123B
     assert (h.kind[0x123B], h.refs[0x123B]) == (SHARED, 2)  # both copy-on-write
     assert h.free[0] == len(free) + 1 and h.free_frames[len(free)] == 0x1096
@@ -172,10 +174,16 @@ def test_a_pair_is_found_after_one_and_a_half_rounds_on_average(tmp_path):
     digests = np.random.default_rng(0).permutation(np.repeat(np.arange(pages // 2), 2))
     trace = contents(digests, {"a": pages}, tmp_path / "test.content.parquet")
     scenario = {"sharing": {"module": "esx", "rate": rate, "total": rate}, "replay": {"seed": [0, 1, 2, 3], "report": "100ms"}}
-    whole = tracekit.replay(trace, scenario, until="20s").savings.filter(pl.col("vm") == "*").collect()
+    results = tracekit.replay(trace, scenario, until="20s")
+    whole = results.savings.filter(pl.col("vm") == "*").collect()
     missing = whole.sort("t").group_by("t", maintain_order=True).agg((1 - pl.col("reclaimed").mean() / (pages // 2)).alias("share"))
     found_after = np.trapezoid([1.0, *missing["share"]], [0.0, *(missing["t"] / 1e9)])
     assert found_after == pytest.approx(1.5 * pages / rate, rel=0.03)
+    discovery = results.discovery.filter(pl.col("vm") == "*").collect()
+    assert (discovery["found"] >= 0.999 * pages).all()
+    assert discovery["mean"].mean() == pytest.approx(1.5 * pages / rate, rel=0.02)
+    # The later of two exponential visits: half within −ln(1 − √½) of P/r.
+    assert discovery["p50"].mean() == pytest.approx(-math.log(1 - math.sqrt(0.5)) * pages / rate, rel=0.1)
 
 
 def test_the_total_rate_caps_the_scan(tmp_path):

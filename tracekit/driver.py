@@ -35,7 +35,7 @@ _POLICY = {
 #: How many accesses ahead the processor is told of a page: its arrays are larger than caches, and order is the trace's.
 _AHEAD = 16
 #: States that the functions of sharing/scan.py take.
-_SCANNING = ("host", "paging", "sharing", "sharing_host")
+_SCANNING = ("host", "paging", "sharing", "sharing_host", "discovery")
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,8 @@ def _imports(policies: Mapping[str, type], others: Mapping[str, type]) -> str:
         lines.append("from tracekit.modules.remapping.low import FREE, NOBODY")
     if "tier" in policies:
         lines.append("from tracekit.modules.remapping.tier import NOWHERE, serve")
+    if "sharing" in policies:
+        lines += [f"sharing_{kind} = sharing_policy.on_{kind}" for kind in KINDS if policies["sharing"].hook(kind)]
     for stage, cls in others.items():
         lines.append(f"from {cls.__module__} import {cls.__qualname__} as {stage}_module")
         lines += [f"{stage}_{kind} = {stage}_module.on_{kind}" for kind in KINDS if cls.hook(kind)]
@@ -104,7 +106,7 @@ def _templates(policies: Mapping[str, type]) -> str:
     if "paging" in policies:
         files += [_file(machine, "frames"), _file(machine, "residency")]
     if "sharing" in policies:
-        files.append(_file(sharing, "scan"))
+        files += [_file(machine, "discovery"), _file(sharing, "scan")]
     if "balloon" in policies:
         files.append(_file(reclamation, policies["balloon"].template))  # pyright: ignore[reportAttributeAccessIssue]
     return "".join("\n\n" + template_body(file) for file in files)
@@ -124,7 +126,10 @@ class _Rows:
 
     def loop(self, kind: str) -> str:
         """The loop over a run of rows of ``kind``, or nothing if no stage cares."""
-        calls = getattr(self, f"_{kind}", list)() + [self._hook(stage, cls, kind) for stage, cls in self._others.items() if cls.hook(kind)]
+        hooked = {stage: cls for stage, cls in self._policies.items() if stage == "sharing"} | dict(self._others)
+        calls = [self._hook(stage, cls, kind) for stage, cls in hooked.items() if cls.hook(kind)]
+        first = calls[:1] if "sharing" in hooked and hooked["sharing"].hook(kind) else []  # a scheme sees a row before the machine does
+        calls = first + getattr(self, f"_{kind}", list)() + calls[len(first) :]
         if not calls:
             return ""
         wanted = [column for k, column in self.columns if k == kind]
@@ -164,7 +169,8 @@ class _Rows:
             calls.append(f"release({self._state('host', 'paging')}, vm, page)")
         call = f"access({self._state('host', 'paging')}, vm, page, write)"
         if "sharing" in self._policies and self._policies["sharing"].changed is not defaults.changed:
-            call = f"if {call}:\n    now_private({self._state(*_SCANNING)}, page)"
+            self._want("access", "t")
+            call = f"if {call}:\n    now_private({self._state(*_SCANNING)}, page, t)"
         return [*calls, call]
 
     def _tier(self) -> list[str]:
@@ -181,14 +187,8 @@ class _Rows:
     def _content(self) -> list[str]:
         if "sharing" not in self._policies:
             return []
-        self._want("content", "vm", "page", "digest")
-        return [f"on_content({self._state(*_SCANNING)}, vm, page, digest)"]
-
-    def _event(self) -> list[str]:
-        if "sharing" not in self._policies or self._policies["sharing"].advised is defaults.advised:
-            return []
-        self._want("event", "vm", "what", "a", "b")
-        return [f"if what == {EVENTS.index('madvise')}:\n    on_madvise({self._state(*_SCANNING)}, vm, a, b)"]
+        self._want("content", "vm", "page", "digest", "t")
+        return [f"on_content({self._state(*_SCANNING)}, vm, page, digest, t)"]
 
     def _io(self) -> list[str]:
         if "remap" not in self._policies:
@@ -214,14 +214,23 @@ class _Rows:
 
     def _event(self) -> list[str]:
         calls = []
+        self._want("event", "vm", "what")
         if "guest" in self._policies:
-            self._want("event", "t", "vm", "what", "a")
+            self._want("event", "t", "a")
             calls.append(f"guest_event({self._state('host', 'balloon', 'guest')}, vm, t, what, a)")
         elif "balloon" in self._policies:
-            self._want("event", "vm", "what", "a", "b")
+            self._want("event", "a", "b")
             calls.append(f"hint_event({self._state('host', 'paging', 'balloon')}, vm, what, a, b)")
+        off = []
+        if "sharing" in self._policies:
+            off.append(f"contents_end({self._state('host', 'discovery')}, vm)")
+            if self._policies["sharing"].advised is not defaults.advised:
+                self._want("event", "a", "b")
+                calls.append(f"if what == {EVENTS.index('madvise')}:\n    on_madvise({self._state(*_SCANNING)}, vm, a, b)")
+        if "paging" in self._policies:
+            off.append(f"power_off({self._state('host', 'paging')}, vm)")
+            calls.append(f"if what == {EVENTS.index('power-off')}:\n    " + "\n    ".join(off))
         if "remap" in self._policies:
-            self._want("event", "vm", "what")
             calls.append(f"mark({self._state('bounces')}, vm, what)")
         return calls
 

@@ -34,7 +34,7 @@ HINT = np.uint8(1)  # listed under the digest it had when scanned, not write-pro
 SHARED = np.uint8(2)  # listed, copy-on-write
 
 # What can come of scanning a page for sharing.
-ABSENT = np.uint8(0)  # it is not resident, or its content is not known
+ABSENT = np.uint8(0)  # it is not resident, its content is not known, or its VM shares nothing
 ALREADY = np.uint8(1)  # its frame was copy-on-write before
 DISTRUSTED = np.uint8(2)  # the scheme would not have it looked up
 LISTED = np.uint8(3)  # nothing equal is listed: its own frame is a hint now
@@ -57,6 +57,7 @@ VM_FIELDS = (
     "first",  # page id of PPN 0
     "pages",  # size
     "populates",  # content rows make pages resident (the VM has no access rows to do so)
+    "shares",  # its pages may be shared
     "resident",
     "space",  # with resident × the accesses of its pool: the page-accesses (space-time) that it has held
     "sole",  # pages that alone map their frame: what can be paged out
@@ -65,7 +66,7 @@ VM_FIELDS = (
 )
 COUNTERS = (
     "accesses", "cold", "major", "minor", "page_outs", "shared_out", "double_paged", "guest_major", "guest_page_outs",
-    "breaks", "scanned", "merged", "false_matches",
+    "breaks", "scanned", "merged", "hinted", "false_matches",
 )  # fmt: skip
 VM_RECORD = np.dtype([(name, np.int64) for name in VM_FIELDS + COUNTERS])
 
@@ -84,6 +85,7 @@ class Host(NamedTuple):
     # guest pages
     frame: np.ndarray  # uint32: machine page, or NONE
     digest: np.ndarray  # uint64: content, where KNOWN
+    kin: np.ndarray  # uint64: pages of different kin share nothing; of one element where the scheme tells no pages apart
     flags: np.ndarray  # uint8
     page_vm: np.ndarray  # uint16: the VM of a page
     # frames
@@ -114,8 +116,11 @@ class Host(NamedTuple):
     swap: Any
 
 
-def make_host(vms: Sequence[Vm], frames: int, shares: bool) -> Host:
-    """An empty host of ``frames`` machine pages. ``shares``: frames may have several mappers (sharing is replayed)."""
+def make_host(vms: Sequence[Vm], frames: int, shares: bool, kin: bool = False) -> Host:
+    """An empty host of ``frames`` machine pages.
+
+    ``shares``: frames may have several mappers (sharing is replayed); ``kin``: equal pages may be told apart.
+    """
     size = np.array([vm.pages for vm in vms], np.int64)
     page = np.zeros(int(size.sum()), _PAGE)
     page["frame"], page["vm"] = NONE, np.repeat(np.arange(len(vms), dtype=np.uint16), size)
@@ -123,9 +128,11 @@ def make_host(vms: Sequence[Vm], frames: int, shares: bool) -> Host:
     frame = np.zeros(listed, _FRAME)
     books = np.zeros(len(vms), VM_RECORD).view(np.recarray)
     books["first"], books["pages"] = [vm.base for vm in vms], size
+    books["shares"] = True
     return Host(
         frame=page["frame"],
         digest=np.zeros(len(page), np.uint64),
+        kin=np.zeros(len(page) if kin else 1, np.uint64),
         flags=page["flags"],
         page_vm=page["vm"],
         owner=frame["owner"],
@@ -209,7 +216,7 @@ def _audit_sharing(host: Host, mapped: np.ndarray, refs: np.ndarray) -> None:
     _same("owners of frames", host.owner[refs > 0], owner[refs > 0])
     assert ((refs > 1) <= (host.kind == SHARED)).all(), "a frame of several pages is not copy-on-write"
     on_shared = np.flatnonzero(mapped)[host.kind[host.frame[mapped]] == SHARED]
-    label = host.digest ^ host.domain[host.page_vm]
+    label = host.digest ^ host.domain[host.page_vm] ^ host.kin
     if host.rules[OWN_ZERO]:
         label[host.digest == host.rules[ZERO]] = host.rules[ZERO]
     _same("contents of shared frames", label[on_shared], host.hash[host.frame[on_shared]])

@@ -1,11 +1,13 @@
 """What a trace holds, as tables: kinds, VMs, the sharing at its end, devices, capabilities, notes."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
+from tracekit.duplicates import by_vm
 from tracekit.schema import CAPABILITIES, EVENTS
 from tracekit.stream import NO_PAGE
 from tracekit.trace import Trace
@@ -26,9 +28,11 @@ def inspect_trace(trace: Trace) -> dict[str, pl.DataFrame]:
     ``kinds``: kind, rows, first_t, last_t, span (ns), rate (rows/s).
     ``vms``: vm, pages, bytes, os, domain, kinds, accesses, touched (distinct pages; both null without
     access rows), writes (share of accesses; null where stores are not told from loads); the last row, ``*``, is the sum.
-    ``sharing`` (where there is content): vm, pages, zero, distinct, shared, reclaimed once all is replayed; a VM is
-    charged for a frame if it maps it first by page order; ``*`` is the host.
-    ``digests`` (likewise): bits, distinct, expected collisions (pairs of different contents taken for equal).
+    ``sharing`` (where there is content): vm, pages, zero, distinct, shared, reclaimed once all is replayed, and the parts of
+    reclaimed: zero, within a VM, between VMs; a VM is charged for a frame if it maps it first by page order; ``*`` is the
+    host.
+    ``digests`` (likewise): bits, distinct, expected collisions (pairs of different contents taken for equal), and how many
+    contents there really are, with a 95 % interval.
     ``io`` (where there is I/O): vm, device, mask_bits, transfers, bytes, pages (distinct), forced_bytes, bounced_bytes
     (null where the capture does not tell), unknown (transfers whose page is not known).
     ``events`` (where there are events): vm, what, rows.
@@ -42,8 +46,9 @@ def inspect_trace(trace: Trace) -> dict[str, pl.DataFrame]:
     if "content" in trace.kinds:
         tables["sharing"] = sharing(trace, seen.digest, seen.told)
         bits, distinct = (64 if "digest64" in trace.capabilities else 32), int(tables["sharing"]["distinct"][-1])
-        expected = expected_collisions(bits, distinct)
-        tables["digests"] = pl.DataFrame({"bits": [bits], "distinct": [distinct], "expected collisions": [expected]})
+        columns = {"bits": bits, "distinct": distinct, "expected collisions": expected_collisions(bits, distinct)}
+        columns |= dict(zip(("contents", "contents low", "contents high"), corrected_distinct(bits, distinct), strict=True))
+        tables["digests"] = pl.DataFrame({name: [value] for name, value in columns.items()})
     if "io" in trace.kinds:
         tables["io"] = _io(trace, seen)
     if "event" in trace.kinds:
@@ -59,22 +64,26 @@ def expected_collisions(bits: int, contents: float) -> float:
     return contents * (contents - 1) / 2 ** (bits + 1)
 
 
+def corrected_distinct(bits: int, distinct: int) -> tuple[float, float, float]:
+    """(estimate, low, high) of how many contents really differ, where ``distinct`` digests of ``bits`` bits do.
+
+    D contents are expected to have M (1 − (1 − 1/M)^D) digests of M = 2^bits; the 95 % interval is that of the Poisson
+    number of collisions. Reclaimed pages are pages less contents, so they are over-estimated by the same difference.
+    """
+    space = 2.0**bits
+    estimate = math.log1p(-distinct / space) / math.log1p(-1 / space) if 0 < distinct < space else float(distinct)
+    spread = 1.96 * math.sqrt(max(estimate - distinct, 0.0))
+    return estimate, max(float(distinct), estimate - spread), estimate + spread
+
+
 def sharing(trace: Trace, digest: np.ndarray, told: np.ndarray) -> pl.DataFrame:
     """Savings if every two equal pages were shared; ``digest`` and ``told`` (the trace has told it) are by page id."""
-    owner = np.repeat(np.arange(len(trace.vms)), [vm.pages for vm in trace.vms])[told]
-    content = digest[told]
-    _, first, which, copies = np.unique(content, return_index=True, return_inverse=True, return_counts=True)
-    charged = np.zeros(len(content), np.bool_)
-    charged[first] = True
-    shared = copies[which] > 1 if len(content) else charged
-    pages = pl.DataFrame(
-        {"vm": owner, "zero": content == np.uint64(trace.zero_digest), "distinct": charged, "shared": shared, "saved": shared & ~charged}
-    )
-    sums = (pl.len().alias("pages"), pl.col("zero", "distinct", "shared").sum(), pl.col("saved").sum().alias("reclaimed"))
-    by_vm = pages.group_by("vm").agg(sums).sort("vm")
-    named = by_vm.with_columns(pl.Series("vm", [trace.vms[i].name for i in by_vm["vm"]], pl.String))
-    counts = pl.exclude("vm").cast(pl.Int64)
-    return pl.concat([named.with_columns(counts), pages.select(pl.lit("*").alias("vm"), *sums).with_columns(counts)])
+    owner = np.repeat(np.arange(len(trace.vms), dtype=np.uint16), [vm.pages for vm in trace.vms])
+    counts = pl.DataFrame(by_vm(digest, told, owner, len(trace.vms), trace.zero_digest))
+    saved = (pl.col("pages") - pl.col("distinct")).alias("reclaimed")
+    counts = counts.insert_column(0, pl.Series("vm", [vm.name for vm in trace.vms], pl.String)).filter(pl.col("pages") > 0)
+    total = counts.select(pl.lit("*").alias("vm"), pl.exclude("vm").sum())
+    return pl.concat([counts, total]).with_columns(saved)
 
 
 @dataclass

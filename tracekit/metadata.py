@@ -99,7 +99,7 @@ def infer_capabilities(kind: str, columns: Iterable[str]) -> set[str]:
     """Capabilities that the columns of a file can carry."""
     present, found = set(columns), {kind}
     if kind == "content":
-        found.add("digest64")
+        found |= {"digest64"} | ({"blocks"} if "block" in present else set())
     if kind == "access":
         found |= {"exact"} | ({"writes"} if "write" in present else set())
     if kind == "io":

@@ -76,9 +76,11 @@ class Run:
         trace, options = self.trace, self.variant.vm_options(self.trace.vms)
         self._frames, self._usable = _size_host(trace, self.variant, self.modules)
         _check_memory(trace, self._frames, of)
-        self._host = make_host(trace.vms, self._frames, shares="sharing" in self.modules)
+        kin = getattr(self.modules.get("sharing"), "kin", False)
+        self._host = make_host(trace.vms, self._frames, "sharing" in self.modules, kin)
         unbounded = getattr(self.modules.get("paging"), "name", "") == "unbounded"
         self._host.vm.populates[:] = [unbounded or "access" not in vm.kinds for vm in trace.vms]
+        self._host.vm.shares[:] = options["share"]
         self._states: dict[str, Any] = {"host": self._host}
         # Targets decide the pools of the policies, so whoever sets targets is set up first.
         for stage, module in sorted(self.modules.items(), key=lambda item: item[0] != "tax"):

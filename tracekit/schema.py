@@ -111,6 +111,7 @@ EVENTS = ("clock", "boot", "power-off", "balloon", "memory", "hint-free", "madvi
 CAPABILITIES: dict[str, str] = {
     "content": "page contents are known by digest",
     "digest64": "digests are 64 bits or wider: equal digests may be taken for equal pages",
+    "blocks": "content rows name the disk block that a page was read from",
     "access": "touches of pages are recorded",
     "writes": "stores are told from loads",
     "exact": "every touched page appears in its bucket (not a sample)",
@@ -205,11 +206,41 @@ SAVINGS = Table(
         _pages("distinct", "distinct contents (of a VM: those charged to it)"),
         _pages("possible_shared", "shared, if every two equal pages were shared"),
         _pages("possible_reclaimed", "reclaimed, if every two equal pages were shared"),
+        _pages("reclaimed_zero", "the part of reclaimed that zero pages are"),
+        _pages("reclaimed_within", "the part that equal pages of one VM are"),
+        _pages("reclaimed_between", "the part that equal pages of different VMs are"),
+        _pages("possible_zero", "the part of possible_reclaimed that zero pages are"),
+        _pages("possible_within", "the part that equal pages of one VM are"),
+        _pages("possible_between", "the part that equal pages of different VMs are"),
         _pages("scanned", "pages scanned so far"),
+        _count("merged", "scans so far that have put a page on a shared frame"),
+        _count("false_matches", "scans so far whose page was not shared because the table took another content for its own"),
         _count("breaks", "copy-on-write breaks so far: private copies made for a write or a change of content"),
         _count("overflow", "shared frames whose count exceeds 16 bits and lives in the overflow table"),
+        _pages("hints", "frames listed as hints"),
+        _pages("stale_hints", "hints whose page holds something else by now"),
+        Column("table_bytes", "int64", "byte", "size of the table of hint and shared frames, 16 byte each"),
     ),
 )  # fmt: skip
+DISCOVERY = Table(
+    "discovery",
+    "how long equal pages went unfound over the whole replay, and what finding them cost",
+    (
+        *RESULT_KEY,
+        _VM,
+        _pages("found", "contents of pages that were shared while an equal page was there"),
+        _pages("missed", "contents of pages that ended unshared though an equal page had been there"),
+        Column("mean", "float64", "s", "mean time from when two pages were equal until the page was shared", nullable=True),
+        Column("p10", "float64", "s", "time within which 10 % of them were shared, to within 19 %", nullable=True),
+        Column("p50", "float64", "s", "likewise 50 %", nullable=True),
+        Column("p90", "float64", "s", "likewise 90 %", nullable=True),
+        Column("p99", "float64", "s", "likewise 99 %", nullable=True),
+        _pages("scanned", "pages scanned"),
+        _pages("wasted", "scans that neither shared their page nor made it a new hint"),
+        Column("cpu", "float64", "s", "CPU time of the scans, at the stated cost of a page"),
+        Column("cpu_per_gib", "float64", "s/GiB", "that CPU time for each GiB saved at the end", nullable=True),
+    ),
+)
 KSM = Table(
     "ksm",
     "KSM's counters under the kernel's names, after each full scan and at the end (admin-guide/mm/ksm)",
@@ -529,7 +560,7 @@ PARTITION = Table(
 RESULTS: dict[str, Table] = {
     table.name: table
     for table in (
-        VARIANTS, RUNS, VM, SAVINGS, KSM, SAMPLING, COPIES, REMAPS, SWIOTLB, CONCENTRATION, TIERS, FAULTS, BALLOON, ALLOCATION, SWAP,
+        VARIANTS, RUNS, VM, SAVINGS, DISCOVERY, KSM, SAMPLING, COPIES, REMAPS, SWIOTLB, CONCENTRATION, TIERS, FAULTS, BALLOON, ALLOCATION, SWAP,
         WORKING_SET_CURVE, WORKING_SET, WORKING_SET_SUMMARY, WORKING_SET_PAIRS, HEAT,
     )
 }  # fmt: skip

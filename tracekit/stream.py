@@ -18,6 +18,8 @@ from tracekit.tracefile import TraceFile
 
 #: Page id of a transfer whose page is not known.
 NO_PAGE = 0xFFFFFFFF
+#: Disk block of a page that was not read from one (null in the file).
+NO_BLOCK = 0xFFFFFFFF
 KIND_ORDER = tuple(KINDS)
 #: NumPy type of every column as kernels see it.
 DTYPES: dict[str, Any] = {

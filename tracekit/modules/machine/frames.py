@@ -122,7 +122,8 @@ def label_of(h, page):
     digest = h.digest[page]
     if h.rules[OWN_ZERO] and digest == h.rules[ZERO]:
         return digest
-    return digest ^ h.domain[h.page_vm[page]]
+    label = digest ^ h.domain[h.page_vm[page]]
+    return label ^ h.kin[page] if h.kin.size > 1 else label
 
 
 @jit

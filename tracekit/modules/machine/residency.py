@@ -10,9 +10,10 @@ from tracekit.kernel import entry, jit
 
 # bind
 from tracekit.modules.machine.defaults import admit, expired, may_share, one_pool, plain, shares_victims, touch, upcoming, victim
+from tracekit.modules.machine.defaults import drop as swap_drop
 from tracekit.modules.machine.defaults import load as swap_load
 from tracekit.modules.machine.defaults import store as swap_store
-from tracekit.modules.machine.frames import attach, count_resident, find, holds, label_of, merge, pool_of, unlist, unmap
+from tracekit.modules.machine.frames import attach, count_resident, find, holds, label_of, leave, merge, pool_of, unlist, unmap
 from tracekit.prefetch import prefetch
 
 # end bind
@@ -161,7 +162,7 @@ def put_out(h, p, page, incoming):
     """
     vm = np.int64(h.page_vm[page])
     h.vm[vm].sole -= 1
-    if may_share and shares_victims and h.flags[page] & KNOWN and h.kind[h.frame[page]] != SHARED:
+    if may_share and shares_victims and h.flags[page] & KNOWN and h.kind[h.frame[page]] != SHARED and h.vm[vm].shares:
         unlist(h, h.frame[page])
         label = label_of(h, page)
         g = find(h, label)
@@ -210,3 +211,17 @@ def reclaim(h, p, goal, count):
         if payer < 0 or h.free[0] >= goal:
             return
         page_out_one(h, p, payer, NONE)
+
+
+@jit
+def power_off(h, p, vm):
+    """The VM has ended: its frames fall free, and nothing is known of its pages any more."""
+    for ppn in range(h.vm[vm].pages):
+        page = np.uint32(h.vm[vm].first + ppn)
+        if h.frame[page] != NONE:
+            leave(h, p, vm, page)
+        if h.flags[page] & SWAPPED:
+            swap_drop(h.swap, h, page)
+        h.flags[page] = 0
+    h.vm[vm].swapped = 0
+    h.vm[vm].ballooned = 0

@@ -26,6 +26,9 @@ from tracekit.modules.machine.residency import access
 
 # end bind
 
+#: When a guest that has ended will have booted, as far as is known: its driver does not load before.
+NEVER = 1 << 62
+
 
 @jit
 def guest_access(h, p, b, g, vm, page, write):
@@ -163,21 +166,30 @@ def empty(h, b, vm, count):
 
 @jit
 def guest_event(h, b, g, vm, t, what, a):
-    """A target that the trace tells, or the guest boots: all of its memory is free, and its driver gone."""
+    """A target that the trace tells, or the guest boots or ends."""
     if what == 3:  # balloon
         b.vm[vm].asked = a
     if what == 1:  # boot
-        for page in range(h.vm[vm].first, h.vm[vm].first + h.vm[vm].pages):
-            if h.flags[page] & IN_USE:
-                guest_remove(g, vm, np.uint32(page))
-            h.flags[page] &= ~(IN_USE | GUEST_OUT)
-            b.mark[page] = 0
-        b.vm[vm].hand = h.vm[vm].pages
-        b.vm[vm].in_use = b.vm[vm].held = b.vm[vm].swap_used = 0
-        if b.vm[vm].running == 1:
-            b.vm[vm].running = 0
+        guest_ends(h, b, g, vm)
         b.vm[vm].began = t
         take_kernel(h, b, vm)
+    if what == 2:  # power-off
+        guest_ends(h, b, g, vm)
+        b.vm[vm].began = NEVER
+
+
+@jit
+def guest_ends(h, b, g, vm):
+    """All of the guest's memory is free, and its driver gone."""
+    for page in range(h.vm[vm].first, h.vm[vm].first + h.vm[vm].pages):
+        if h.flags[page] & IN_USE:
+            guest_remove(g, vm, np.uint32(page))
+        h.flags[page] &= ~(IN_USE | GUEST_OUT)
+        b.mark[page] = 0
+    b.vm[vm].hand = h.vm[vm].pages
+    b.vm[vm].in_use = b.vm[vm].held = b.vm[vm].swap_used = 0
+    if b.vm[vm].running == 1:
+        b.vm[vm].running = 0
 
 
 @jit

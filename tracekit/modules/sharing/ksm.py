@@ -18,8 +18,8 @@ from tracekit.modules.sharing import ksm_books as books
 from tracekit.modules.sharing.domains import domain_keys
 from tracekit.modules.sharing.ksm_books import Items, make_items
 from tracekit.modules.sharing.pace import Ksmtuned, ScanTimeAdvisor
-from tracekit.modules.sharing.sharing import DOMAIN, Sharing
-from tracekit.schema import KSM, SAVINGS
+from tracekit.modules.sharing.sharing import DOMAIN, PAGE_COST, Sharing
+from tracekit.schema import DISCOVERY, KSM, SAVINGS
 from tracekit.units import PAGE_BYTES
 
 #: Bytes of an rmap_item, one of which ksmd keeps for every page that it has met.
@@ -31,7 +31,7 @@ class Ksm(Sharing):
     """The kernel's KSM: checksum gate, stable and unstable tree, chains, zero pages, nodes, smart scan, advisor."""
 
     name = "ksm"
-    tables = (SAVINGS, KSM)
+    tables = (SAVINGS, DISCOVERY, KSM)
     shares_victims = False
 
     @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Ksm(Sharing):
         max_cpu: int = param(70, "scan-time advisor: most CPU time, of one CPU", "%", low=1, high=100)
         min_pages: int = param(500, "scan-time advisor: pages a wake-up to begin with", "page", low=1)
         max_pages: int = param(30_000, "scan-time advisor: most pages a wake-up", "page", low=1)
-        page_cost: Duration = param(Duration(2700), "CPU time of one visit (a settled scan of 131 072 pages took 0.36 s)", "ns", low=0)
+        page_cost: Duration = PAGE_COST
         domain: str = DOMAIN
 
     due = staticmethod(books.next_page)
@@ -83,7 +83,7 @@ class Ksm(Sharing):
             return
         count = self.items.counts
         scans = int(count[books.FULL_SCANS])
-        self._scan(0, self._pages)
+        self.scan(now, 0, self._pages)
         if count[books.FULL_SCANS] > scans:
             self._tell(now, out)
             self._drop_hints()
@@ -97,6 +97,7 @@ class Ksm(Sharing):
         self._began, self._scanned_before = now, scanned
 
     def finish(self, now: int, out: Out) -> None:
+        super().finish(now, out)
         if self._told != self.items.counts[books.SCANNED]:
             self._tell(now, out)
 

@@ -2,80 +2,64 @@
 
 import numpy as np
 
-from tracekit.host import KNOWN, NONE, SHARED, Host
+from tracekit.duplicates import by_vm
+from tracekit.host import HINT, KNOWN, NONE, PRIVATE, SHARED, Host
 from tracekit.kernel import entry
 
-_SPREAD = np.uint64(0x9E3779B97F4A7C15)
+_FOUND = ("shared", "reclaimed_zero", "reclaimed_within", "reclaimed_between", "overflow")
+_OVERFLOW = 1 << 16  # pages on a frame that its 16-bit count cannot tell
 
 
 @entry
-def _found(h, seen, shared, charged, overflow):
-    """Pages on frames with several mappers, and the frames, charged to the VM of the first page on each."""
+def _found(h, zero, last, out):
+    """Follow the pages of frames with several mappers; a frame is charged to the VM of the first page on it."""
     for page in range(h.frame.size):
         f = h.frame[page]
         if f == NONE or h.refs[f] < 2:
             continue
         vm = h.page_vm[page]
-        shared[vm] += 1
-        if not seen[f]:
-            seen[f] = True
-            charged[vm] += 1
-            if h.refs[f] > 65535:
-                overflow[vm] += 1
+        out[0, vm] += 1
+        if last[f] == 0:
+            if h.refs[f] >= _OVERFLOW:
+                out[4, vm] += 1
+        else:
+            out[1 if h.digest[page] == zero else 2 if last[f] == vm + 1 else 3, vm] += 1
+        last[f] = vm + 1
 
 
-def count_found(h: Host) -> dict[str, np.ndarray]:
-    """By VM: pages shared, machine pages reclaimed, and shared frames whose count exceeds 16 bits."""
+def count_found(h: Host, zero: int) -> dict[str, np.ndarray]:
+    """By VM: pages shared, machine pages reclaimed and whose doing that is, and shared frames whose count exceeds 16 bits;
+    and of the frame table: frames listed, hints, and hints whose page holds something else by now."""
     vms = len(h.vm)
-    shared, charged, overflow = np.zeros((3, vms), np.int64)
+    counts = np.zeros((len(_FOUND), vms), np.int64)
     if (h.kind == SHARED).any():
-        _found(h, np.zeros(len(h.refs), bool), shared, charged, overflow)
-    return {"shared": shared, "reclaimed": shared - charged, "overflow": overflow}
+        _found(h, np.uint64(zero), np.zeros(len(h.refs), np.uint32), counts)
+    return dict(zip(_FOUND, counts, strict=True)) | {"reclaimed": counts[1:4].sum(axis=0)} | _table(h, vms)
 
 
-@entry
-def _possible(h, zero, slot, first, count, pages, zeros, distinct, shared):
-    """Group the known pages by content in a hash table of slots; contents are charged to their first page's VM."""
-    mask = np.uint64(slot.size - 1)
-    for page in range(h.digest.size):
-        if not h.flags[page] & KNOWN:
-            continue
-        vm = h.page_vm[page]
-        pages[vm] += 1
-        if h.digest[page] == zero:
-            zeros[vm] += 1
-        i = ((h.digest[page] * _SPREAD) >> np.uint64(20)) & mask
-        while count[i] and slot[i] != h.digest[page]:
-            i = (i + np.uint64(1)) & mask
-        if count[i] == 0:
-            slot[i] = h.digest[page]
-            first[i] = page
-            distinct[vm] += 1
-        elif count[i] == 1:
-            shared[h.page_vm[first[i]]] += 1
-        if count[i]:
-            shared[vm] += 1
-        count[i] += 1
+def _table(h: Host, vms: int) -> dict[str, np.ndarray]:
+    """The frame table by VM of the hint's page; shared frames are the host's as a whole, and count for its first VM."""
+    hints = np.flatnonzero((h.kind == HINT) & (h.refs > 0))
+    page = h.owner[hints]
+    vm = h.page_vm[page]
+    label = h.digest[page] ^ h.domain[vm] ^ (h.kin[page] if len(h.kin) > 1 else np.uint64(0))
+    by_page = np.bincount(vm, minlength=vms)
+    listed = by_page.copy()
+    listed[0] += int(np.count_nonzero((h.kind != PRIVATE) & (h.refs > 0))) - len(hints)
+    return {"hints": by_page, "stale_hints": np.bincount(vm[label != h.hash[hints]], minlength=vms), "listed": listed}
 
 
 class Bound:
     """What sharing every two equal pages would save: a property of the trace at this moment, whatever is resident."""
 
     def __init__(self, host: Host, zero: int):
-        self._host, self._zero = host, np.uint64(zero)
+        self._host, self._zero = host, zero
 
     def count(self) -> dict[str, np.ndarray]:
         """By VM: known pages, zero pages, distinct contents, and the pages that could be shared and reclaimed."""
-        vms = len(self._host.vm)
-        known = int(np.count_nonzero(self._host.flags & KNOWN))
-        slots = 1 << max(2 * known, 2).bit_length()
-        pages, zeros, distinct, shared = np.zeros((4, vms), np.int64)
-        tables = np.zeros(slots, np.uint64), np.zeros(slots, np.uint32), np.zeros(slots, np.uint32)
-        _possible(self._host, self._zero, *tables, pages, zeros, distinct, shared)
-        return {
-            "pages": pages,
-            "zero": zeros,
-            "distinct": distinct,
-            "possible_shared": shared,
-            "possible_reclaimed": pages - distinct,
-        }
+        host = self._host
+        counts = by_vm(host.digest, (host.flags & KNOWN) != 0, host.page_vm, len(host.vm), self._zero)
+        possible = {name.replace("reclaimed", "possible"): counts[name] for name in counts}
+        possible["possible_shared"] = possible.pop("shared")
+        possible["possible_reclaimed"] = counts["pages"] - counts["distinct"]
+        return possible

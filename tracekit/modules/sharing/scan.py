@@ -2,7 +2,8 @@
 
 ``s`` is the state of the sharing scheme and ``v`` its read-only view of the host; the scheme answers which page is due,
 whether a page may be looked up, and whether a page whose content has changed is scanned at once. It is told what came
-of every scan, so that it can keep books of its own; frames and their mappers are the machine's alone.
+of every scan, so that it can keep books of its own; frames and their mappers are the machine's alone. ``d`` keeps how long equal pages
+went unfound.
 """
 
 import numpy as np
@@ -28,6 +29,7 @@ from tracekit.kernel import entry, jit
 
 # bind
 from tracekit.modules.machine.defaults import advised, changed, due, seen, trust
+from tracekit.modules.machine.discovery import began, ended, found
 from tracekit.modules.machine.frames import find, forget, holds, label_of, list_frame, merge, unlist
 from tracekit.modules.machine.residency import populate, unshare
 
@@ -35,13 +37,13 @@ from tracekit.modules.machine.residency import populate, unshare
 
 
 @entry
-def scan(h, p, s, v, vm, budget):
+def scan(h, p, s, v, d, vm, budget):
     """Scan up to ``budget`` pages of a VM. Returns how many the policy named."""
     for scanned in range(budget):
         page = due(s, v, vm)
         if page < 0:
             return scanned
-        scan_page(h, p, s, v, page)
+        scan_page(h, p, s, v, d, page)
     return budget
 
 
@@ -54,12 +56,12 @@ def drop_hints(h):
 
 
 @jit
-def scan_page(h, p, s, v, page):
+def scan_page(h, p, s, v, d, page):
     """Look a page up by its content and share it, or make it a hint for a later match."""
     f = h.frame[page]
     vm = h.page_vm[page]
     h.vm[vm].scanned += 1
-    if f == NONE or not h.flags[page] & KNOWN:
+    if f == NONE or not h.flags[page] & KNOWN or not h.vm[vm].shares:
         seen(s, v, page, NONE, ABSENT)
         return
     if h.kind[f] == SHARED:
@@ -79,9 +81,11 @@ def scan_page(h, p, s, v, page):
         if h.rules[OWN_ZERO] and label == h.rules[ZERO]:
             list_frame(h, f, label, SHARED)
             h.vm[vm].merged += 1
+            found(d, vm, page)
             seen(s, v, page, f, JOINED)
         else:
             list_frame(h, f, label, HINT)
+            h.vm[vm].hinted += 1
             seen(s, v, page, f, LISTED)
         return
     if not holds(h, g, label):
@@ -89,6 +93,9 @@ def scan_page(h, p, s, v, page):
         seen(s, v, page, f, FALSE_MATCH)
         return
     outcome = PAIRED if h.kind[g] == HINT else JOINED
+    if outcome == PAIRED:
+        found(d, h.page_vm[h.owner[g]], h.owner[g])
+    found(d, vm, page)
     forget(h, p, vm, page)
     merge(h, p, vm, page, g)
     h.vm[vm].merged += 1
@@ -96,14 +103,19 @@ def scan_page(h, p, s, v, page):
 
 
 @jit
-def on_content(h, p, s, v, vm, page, digest):
+def on_content(h, p, s, v, d, vm, page, digest, t):
     """From here on the page holds this content."""
     known = h.flags[page] & KNOWN
     new = not known or h.digest[page] != digest
     f = h.frame[page]
+    d.now[0] = t
+    if new and known:
+        ended(d, vm, page)
     if f == NONE:
         h.digest[page] = digest
         h.flags[page] |= KNOWN
+        if new:
+            began(d, page, label_of(h, page))
         if not h.vm[vm].populates or h.flags[page] & (SWAPPED | BALLOONED):
             return
         populate(h, p, vm, page)
@@ -112,19 +124,22 @@ def on_content(h, p, s, v, vm, page, digest):
             unshare(h, p, vm, page)
         h.digest[page] = digest
         h.flags[page] |= KNOWN
+        if new:
+            began(d, page, label_of(h, page))
     if new and changed(s, v, page):
-        scan_page(h, p, s, v, page)
+        scan_page(h, p, s, v, d, page)
 
 
 @jit
-def now_private(h, p, s, v, page):
+def now_private(h, p, s, v, d, page, t):
     """A write or a fault has put a page on a private frame; the trace tells no new content, so it counts as the old one."""
+    d.now[0] = t
     if h.flags[page] & KNOWN and changed(s, v, page):
-        scan_page(h, p, s, v, page)
+        scan_page(h, p, s, v, d, page)
 
 
 @jit
-def on_madvise(h, p, s, v, vm, first, count):
+def on_madvise(h, p, s, v, d, vm, first, count):
     """The guest wants ``count`` of its pages shared, or (negative) no longer: then their sharing is broken."""
     begin, end = max(first, 0), min(first + abs(count), h.vm[vm].pages)
     for ppn in range(begin, end):
@@ -133,3 +148,12 @@ def on_madvise(h, p, s, v, vm, first, count):
         f = h.frame[page]
         if count < 0 and f != NONE and h.kind[f] == SHARED:
             unshare(h, p, vm, page)
+
+
+@jit
+def contents_end(h, d, vm):
+    """The VM has ended, and with it what its pages hold."""
+    for ppn in range(h.vm[vm].pages):
+        page = np.uint32(h.vm[vm].first + ppn)
+        if h.flags[page] & KNOWN:
+            ended(d, vm, page)

@@ -1,7 +1,7 @@
-"""Sharing: what every scheme has in common: the scan's pace and the savings table (paper section 4).
+"""Sharing: what every scheme has in common: the scan's pace, and the tables of savings and discovery (paper section 4).
 
-A scheme answers which page is due for a scan, whether a page may become a hint, and whether a changed page is scanned
-at once. The table of frames, reference counts, copy-on-write and the accounts are the machine's.
+A scheme answers which page is due for a scan, whether a page may be looked up, and whether a changed page is scanned at
+once. The table of frames, reference counts, copy-on-write and the accounts are the machine's.
 """
 
 from collections.abc import Collection, Mapping
@@ -13,9 +13,11 @@ import numpy as np
 
 from tracekit.module import Duration, Module, NoState, Out, Site, param
 from tracekit.modules.machine import defaults
+from tracekit.modules.machine.discovery import make_discovery, quantile
 from tracekit.modules.sharing.domains import LEVELS, vm_domains
 from tracekit.modules.sharing.savings import Bound, count_found
-from tracekit.schema import SAVINGS
+from tracekit.schema import DISCOVERY, SAVINGS
+from tracekit.units import PAGE_BYTES
 
 
 def vm_pace(rate: float, total: float, vms: int) -> float:
@@ -24,31 +26,39 @@ def vm_pace(rate: float, total: float, vms: int) -> float:
 
 
 DOMAIN = param("host", "who may share: all of the host, or VMs of one tenant, of one salt ([[vm]] salt), or no two VMs", choices=LEVELS)
+PAGE_COST = param(Duration(2700), "CPU time of scanning a page (measured: Linux's ksmd, a settled scan, on one machine)", "ns", low=0)
+#: Bytes of the frame table for a listed frame: hash, machine page, count or back-reference, link (section 4.2).
+FRAME_BYTES = 16
+GIB = (1 << 30) // PAGE_BYTES
 
 
 class Sharing(Module):
-    """A sharing scheme. Subclasses may give three hooks on their state, with ``@staticmethod @jit``:
+    """A sharing scheme. Subclasses may give hooks on their state, with ``@staticmethod @jit``:
 
     - ``due(s, h, vm) -> page``: the next page of the VM to scan, or −1 if none is due now;
     - ``trust(s, h, page)``: whether a page that is scanned may be looked up, and become a hint if nothing equals it;
     - ``changed(s, h, page)``: whether a page whose content has just changed is scanned at once;
     - ``seen(s, h, page, frame, outcome)``: what came of a scan (``tracekit.host``: ``ABSENT`` …), and the page's frame now;
-    - ``advised(s, h, page, mergeable)``: the guest said whether it wants a page shared (``event`` rows ``madvise``).
+    - ``advised(s, h, page, mergeable)``: the guest said whether it wants a page shared (``event`` rows ``madvise``);
+    - ``on_access``, ``on_content``, ``on_io``, ``on_event``: a row, before the machine has followed it.
 
-    ``shares_victims`` says whether a page about to be paged out is shared instead where an equal one is known.
+    ``shares_victims`` says whether a page about to be paged out is shared instead where an equal one is known; ``kin``
+    whether the scheme tells equal pages apart (it then sets ``h.kin``, and lists it in ``writes``).
     """
 
     family = "sharing"
     needs = frozenset({"content", "digest64"})
     writes = ("domain", "rules")
-    tables = (SAVINGS,)
+    tables = (SAVINGS, DISCOVERY)
     shares_victims: ClassVar[bool] = True
+    kin: ClassVar[bool] = False
 
     @dataclass(frozen=True)
     class Params:
         rate: float = param(50.0, "pages scanned a second of each VM", "page/s", low=0.0, high=1e9)
         total: float = param(0.0, "pages scanned a second of all VMs together; 0: four times the rate", "page/s", low=0.0, high=1e9)
         period: Duration = param(Duration(10**8), "how often the scanner runs", "ns", low=10**6)
+        page_cost: Duration = PAGE_COST
         domain: str = DOMAIN
 
     due: ClassVar[Any] = staticmethod(defaults.due)
@@ -66,13 +76,17 @@ class Sharing(Module):
         self._vms = [i for i, vm in enumerate(site.trace.vms) if "content" in vm.kinds]
         self._scanned = np.zeros(len(site.trace.vms), np.int64)
         self._bound = Bound(site.host, site.trace.zero_digest)
+        self._discovery = make_discovery(site.trace.pages, len(site.trace.vms))
         site.host.domain[:] = vm_domains(site, self.params.domain)
         return self.state(site)
 
+    def further_states(self) -> Mapping[str, Any]:
+        return {"discovery": self._discovery}
+
     def start(self, kernels: ModuleType, states: Mapping[str, Any]) -> None:
-        given = [states[name] for name in ("host", "paging", "sharing", "sharing_host")]
-        self._scan = lambda vm, budget: kernels.scan(*given, vm, budget)
-        self._scan(0, 0)  # compiles it
+        given = [states[name] for name in ("host", "paging", "sharing", "sharing_host", "discovery")]
+        self._scan_pages = lambda vm, budget: kernels.scan(*given, vm, budget)
+        self._scan_pages(0, 0)  # compiles it
 
     @property
     def pace(self) -> float:
@@ -83,26 +97,55 @@ class Sharing(Module):
         scans = type(self).due is not Sharing.due and self.pace > 0
         return {"scan": self.params.period} if scans else {}
 
+    def scan(self, now: int, vm: int, budget: int) -> None:
+        """Scan up to ``budget`` pages of a VM at trace time ``now``."""
+        self._discovery.now[0] = now
+        self._scan_pages(vm, budget)
+
     def control(self, now: int, due: Collection[str], out: Out) -> None:
         # What should have been scanned by now, less what was: no rounding error builds up.
         quota = int(self.pace * (now - self.site.origin) // 1e9)
         for vm in self._vms:
             budget = quota - int(self._scanned[vm])
             if budget > 0:
-                self._scan(vm, budget)
+                self.scan(now, vm, budget)
                 self._scanned[vm] = quota
 
     def report(self, now: int, out: Out) -> None:
         host = self.site.host
-        found, possible = count_found(host), self._bound.count()
-        names = [vm.name for vm in self.site.trace.vms]
+        found, possible = count_found(host, self.site.trace.zero_digest), self._bound.count()
+        counters = {name: host.vm[name] for name in ("scanned", "merged", "false_matches", "breaks")}
+        counts = found | possible | counters
         for i in [*self._vms, -1]:
-            total = i < 0
+            of = {name: int(column.sum() if i < 0 else column[i]) for name, column in counts.items()}
+            listed = of.pop("listed")
+            out.row("savings", now, self._name(i), **of, table_bytes=listed * FRAME_BYTES)
+
+    def finish(self, now: int, out: Out) -> None:
+        host, found = self.site.host, self._discovery
+        saved = count_found(host, self.site.trace.zero_digest)["reclaimed"]
+        for i in [*self._vms, -1]:
+            of = slice(None) if i < 0 else slice(i, i + 1)
+            times = found.times[of].sum(axis=0)
+            scanned, merged = int(host.vm.scanned[of].sum()), int(times.sum())
+            cpu, gib = scanned * self.params.page_cost / 1e9, int(saved[of].sum()) / GIB
             out.row(
-                "savings",
+                "discovery",
                 now,
-                "*" if total else names[i],
-                **{name: int(counts.sum() if total else counts[i]) for name, counts in (found | possible).items()},
-                scanned=int(host.vm.scanned.sum() if total else host.vm.scanned[i]),
-                breaks=int(host.vm.breaks.sum() if total else host.vm.breaks[i]),
+                self._name(i),
+                found=merged,
+                missed=int(found.missed[of].sum()),
+                mean=int(found.total[of].sum()) / 1e6 / merged if merged else None,
+                **{name: _seconds(quantile(times, part)) for name, part in (("p10", 0.1), ("p50", 0.5), ("p90", 0.9), ("p99", 0.99))},
+                scanned=scanned,
+                wasted=scanned - int(host.vm.merged[of].sum()) - int(host.vm.hinted[of].sum()),
+                cpu=cpu,
+                cpu_per_gib=cpu / gib if gib else None,
             )
+
+    def _name(self, vm: int) -> str:
+        return "*" if vm < 0 else self.site.trace.vms[vm].name
+
+
+def _seconds(ns: float | None) -> float | None:
+    return None if ns is None else ns / 1e9

@@ -1,0 +1,100 @@
+"""The analyses of sharing against tables that were looked at once and are kept in golden/."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+import tracekit as tk
+from tracekit.synth import synthesize
+
+ROOT = Path(__file__).parent.parent
+TRACES = ROOT / "traces"
+
+
+def load(name):
+    """An analysis as a module; analyses import what they share from their own folder."""
+    sys.path.insert(0, str(ROOT / "analyses"))
+    try:
+        spec = importlib.util.spec_from_file_location(name, ROOT / "analyses" / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+    finally:
+        sys.path.pop(0)
+
+
+def check(frame, name):
+    """A table without its variants' ids is the golden one; figures to a millionth."""
+    frame = frame.drop("variant", strict=False)
+    golden = pl.read_csv(ROOT / "tests" / "golden" / f"{name}.csv", schema=frame.schema)
+    assert_frame_equal(frame, golden, rel_tol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def clones(tmp_path_factory):
+    return synthesize("clones", tmp_path_factory.mktemp("clones"))[0]
+
+
+def test_figure_4_from_the_recipe_and_beside_it_the_real_clones(clones):
+    analysis = load("sharing_by_vms")
+    real, made = (analysis.table(tk.open_trace(path)).collect() for path in (TRACES / "ten-clones.content.parquet", clones))
+    one, ten = made.row(0, named=True), made.row(-1, named=True)
+    assert made["synthetic"].all()
+    assert not real["synthetic"].any()
+    assert ten["shared_part"] == pytest.approx(0.67, abs=0.02)
+    assert ten["reclaimed_part"] == pytest.approx(0.60, abs=0.02)
+    assert one["reclaimed"] * (1 << 20) / 1e6 == pytest.approx(5, abs=0.2)
+    assert one["zero_part"] == pytest.approx(0.55, abs=0.02)
+    assert made["reclaimed"].diff()[1:].to_list() == pytest.approx([26.04] * 9, abs=0.01)  # linear after the second VM
+    without_zero = ((real["reclaimed"] - real["zero"]) / (real["memory"] - real["zero"]))[1:]
+    assert (without_zero.diff().drop_nulls() > -0.01).all()
+    check(pl.concat([real, made]), "sharing_by_vms")
+    assert "synthetic" in str(analysis.chart(made).to_dict())
+
+
+@pytest.mark.parametrize("name", ["sharing_collapse", "hash_width"])
+def test_what_contents_alone_decide(name):
+    analysis = load(name)
+    frame = analysis.table(tk.open_trace(TRACES / "six-vms.content.parquet")).collect()
+    if name == "sharing_collapse":
+        assert frame["reserve"].is_sorted()
+        assert frame["reserve"][-1] == frame["saved"][-1]  # all of them write: everything saved is needed back
+    else:
+        assert frame["pairs"][:4].to_list() == pytest.approx(frame["expected"][:4].to_list(), rel=0.1)
+    check(frame, name)
+    assert analysis.chart(frame).to_dict()["facet"]
+
+
+def test_production_and_domains():
+    trace = TRACES / "six-vms.content.parquet"
+    salts = [{"name": "nginx-*", "salt": "web"}]
+    results = tk.replay(trace, {"sharing": {"module": "share-everything", "domain": ["host", "salted", "vm"]}, "vm": salts})
+    for name in ("sharing_in_production", "domains"):
+        analysis = load(name)
+        frame = analysis.table(results).collect()
+        if name == "domains":
+            assert frame["domain"].to_list() == ["host", "salted", "vm"]
+            assert frame["lost"].is_sorted()
+        else:
+            frame = frame.head(1)
+            assert frame["reclaimed"].item() == pytest.approx(frame.select("zero", "within", "between").sum_horizontal().item())
+        check(frame, name)
+        assert analysis.chart(frame).to_dict()
+
+
+def test_discovery_and_scan_orders(tmp_path):
+    trace = synthesize("clones", tmp_path, vms=3, memory="8MiB", change=0.2, every="30s", snapshots=6)[0]
+    results = tk.replay(trace, {"sharing": {"module": ["esx", "sequential"], "rate": [20, 400]}})
+    for name in ("scan_policies", "discovery_time"):
+        analysis = load(name)
+        frame = analysis.table(results).collect()
+        if name == "scan_policies":
+            found = dict(frame.select(pl.struct("module", "rate"), "found").rows())
+            assert len(found) == 4
+            assert frame.filter(pl.col("rate") == 400)["found"].min() > frame.filter(pl.col("rate") == 20)["found"].max()
+        check(frame, name)
+        assert analysis.chart(frame).to_dict()
