@@ -57,6 +57,7 @@ class Machine:
             if row["kind"] == "access":
                 self.now += 1
                 self.access(page, row.get("write", False))
+                self.count.update(("space", vm) for vm, _ in self.frame)
             elif row["kind"] == "content" and self.sharing:
                 self.content(page, row["digest"])
         return self
@@ -182,7 +183,9 @@ class Machine:
     def faults(self):
         """The table faults: VM → counts."""
         names = ("accesses", "cold", "major", "minor", "page_outs")
-        return {vm: {name: self.count[name, i] for name in names} for i, vm in enumerate(self.names)}
+        time = sum(self.count["accesses", i] for i in range(len(self.names)))
+        means = [self.count["space", i] / time if time else None for i in range(len(self.names))]
+        return {vm: {name: self.count[name, i] for name in names} | {"mean_resident": means[i]} for i, vm in enumerate(self.names)}
 
     def misses(self):
         return sum(self.count[name, i] for name in ("cold", "major") for i in range(len(self.names)))

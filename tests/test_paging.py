@@ -82,7 +82,8 @@ def test_faults_equal_the_twins(steps):
     for (policy, count), vms in found.items():
         expected = Machine(VMS, rows, count, policy).run().faults()
         if policy == "optimal":  # among pages that are never used again any may leave: whose it is does not matter
-            expected = {vm: counts | {"page_outs": vms[vm]["page_outs"]} for vm, counts in expected.items()}
+            free = ("page_outs", "mean_resident")
+            expected = {vm: counts | {name: vms[vm][name] for name in free} for vm, counts in expected.items()}
         agree(vms, expected)
     total = {choice: sum(row["cold"] + row["major"] for row in vms.values()) for choice, vms in found.items()}
     for count in frames:
@@ -104,6 +105,7 @@ def test_vms_share_one_pool(tmp_path):
     found = rows_of(tracekit.replay(save(tmp_path, rows, {"a": 2, "b": 3}), paging([3], ["lru"]), auditing=True), "faults")
     assert (found["a"]["cold"], found["a"]["major"], found["a"]["page_outs"]) == (2, 1, 2)
     assert (found["b"]["cold"], found["b"]["major"], found["b"]["page_outs"]) == (3, 0, 1)
+    assert (found["a"]["mean_resident"], found["b"]["mean_resident"]) == ((1 + 2 + 2 + 1 + 0 + 1) / 6, (0 + 0 + 1 + 2 + 3 + 2) / 6)
 
 
 def test_random_pages_out_no_more_than_it_must_and_follows_the_seed(tmp_path):

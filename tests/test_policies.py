@@ -162,10 +162,10 @@ def drawn(seed, pages, count=1500):
 
 def test_a_tier_that_is_refaulted_more_is_protected():
     """Pages used twice come back and those used once do not, so the controller of the multi-gen LRU spares the former."""
-    pages = [page for i in range(4000) for page in (i % 100, i % 100, 1000 + i)]
+    pages = [page for i in range(2000) for page in (i % 100, i % 100, 1000 + i)]
     compare_with_twins({"mglru": Mglru}, pages, [80], access="descriptors")
     twin = Mglru(80, access="descriptors")
-    assert twin.run(pages) < 7500 and twin.protected > 1000
+    assert twin.run(pages) < 3800 and twin.protected > 500
 
 
 @settings(max_examples=10, deadline=None)
@@ -208,9 +208,9 @@ def test_the_working_set_of_each_vm_is_its_own(tmp_path):
 def test_what_libcachesim_does_otherwise_is_all_that_differs(policy, cache, least, tmp_path):
     """The twin that follows libCacheSim has its misses; so the distance stated for a policy has the cause stated."""
     for name in ("zipf", "scan", "mixed"):
-        pages = generated(name, 20_000)
+        pages = generated(name, 16_000)
         oracle_file(tmp_path / "oracle.bin", pages)
-        for count in (3, 4, 10, 12, 24, 100, 500, 1000):
+        for count in (3, 4, 10, 24, 500):
             if count >= least:
                 expected = libcachesim_misses(cache, tmp_path / "oracle.bin", len(pages), count)
                 assert POLICIES[policy](count, libcachesim=True).run(pages.tolist()) == expected, (name, count)

@@ -15,6 +15,7 @@ METRICS: dict[str, tuple[str, bool]] = {
     "covered": ("part of the sampling periods whose 95 % interval covers the truth", False),
     "misses": ("cold and major faults", True),
     "miss_ratio": ("misses an access", True),
+    "mean_resident": ("pages resident, on average over the accesses", True),
     "major": ("page-ins by the host", True),
     "page_outs": ("pages paged out by the host", True),
     "double_paged": ("pages read in only to be paged out by the guest", True),
@@ -131,7 +132,8 @@ def _faults(results: Results) -> pl.DataFrame | None:
     if frame is None:
         return None
     totals = frame.group_by(_KEY, maintain_order=True).agg(
-        pl.col("accesses", "major", "page_outs", "double_paged", "guest_major").sum(), misses=(pl.col("cold") + pl.col("major")).sum()
+        pl.col("accesses", "mean_resident", "major", "page_outs", "double_paged", "guest_major").sum(),
+        misses=(pl.col("cold") + pl.col("major")).sum(),
     )
     return totals.with_columns(miss_ratio=pl.col("misses") / pl.col("accesses")).drop("accesses")
 

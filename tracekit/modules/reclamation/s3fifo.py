@@ -32,7 +32,8 @@ class S3Fifo(Queued):
 
     Yang et al., SOSP 2023. While memory fills up, libCacheSim 0.3.5 puts what exceeds the small queue into the main one;
     the paper has no such exception, nor had its authors' first version. ``variant = libcachesim`` selects it, and then
-    misses equal libCacheSim's exactly from 20 frames up (below that, libCacheSim lets no page in). It misses more often by
+    misses equal libCacheSim's exactly from 20 frames up (below that, libCacheSim lets no page in, below 10 it stops). It
+    misses more often by
     −0.01 %, 0.4 %, −0.4 % and 7.4 % on the trace balloon-workload with 1, 5, 20 and 50 % of its pages as memory, and by
     −0.01 %, 0.4 %, 1.2 % and 4.4 % on three-vms.
 

