@@ -81,7 +81,6 @@ def test_the_cost_of_a_balloon_falls_with_what_it_leaves():
     frame = analysis.table(results).collect()
     assert frame["size"].to_list() == [96, 144] and not frame["synthetic"].any()
     assert (frame["ballooned_ins"] >= frame["configured_ins"]).all()
-    print(frame.to_dicts())
     assert analysis.chart(frame).to_dict()["encoding"]
 
 
@@ -89,7 +88,6 @@ def test_policies_beside_opt_and_random():
     analysis = load("replacement")
     paging = {"module": ["lru", "random", "optimal"], "frames": [10_000, 20_000]}
     frame = analysis.table(balloon_workload({"paging": paging}, "20s", seed=[1, 2, 3])).collect()
-    print(frame.to_dicts())
     opt = frame.filter(pl.col("policy") == "optimal")
     assert opt["of_opt"].to_list() == [1, 1] and (opt["low"] == opt["high"]).all()
     assert (frame["of_opt"] >= 1).all()
@@ -104,7 +102,6 @@ def test_double_paging_by_policy_of_host_and_guest():
         "paging": {"module": "lru", "frames": 25_000},
     }
     frame = analysis.table(balloon_workload(scenario, "20s", seed=[1, 2])).collect()
-    print(frame.to_dicts())
     assert frame.select("host", "guest", "seeds").rows() == [("lru", "lru", 2), ("lru", "random", 2)]
     assert (frame["double_paged"] > 0).all()
     assert len(analysis.chart(frame).to_dict()["hconcat"]) == 2

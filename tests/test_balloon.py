@@ -100,3 +100,13 @@ def test_hints_free_frames_at_once(tmp_path):
     assert rows_of(results, "balloon")["a"]["hinted"] == 6
     faults = rows_of(results, "faults")["a"]
     assert (faults["cold"], faults["minor"], faults["major"], faults["page_outs"]) == (10, 6, 0, 0)
+
+
+def test_a_zero_page_thread_touches_free_pages(tmp_path):
+    """Two free pages a second are zeroed, and so come to need a frame of the host."""
+    rows = [{"kind": "access", "vm": "a", "t": t * SECOND, "ppn": t % 4, "write": True} for t in range(5)]
+    files = save(tmp_path, [*rows, {"kind": "event", "vm": "a", "t": 4 * SECOND, "what": "mark"}], {"a": 16})
+    scenario = {"balloon": {"module": "esx", "zeroing": 2, "per_page": 0}, "paging": {"module": "lru", "frames": 16}}
+    results = tracekit.replay(files, scenario, auditing=True)
+    assert rows_of(results, "balloon")["a"]["zeroed"] == 8
+    assert rows_of(results, "vm")["a"]["resident"] == 9  # pages 1 to 8 zeroed, the lowest free ones first, and page 0
