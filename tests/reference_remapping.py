@@ -140,7 +140,7 @@ class Remapper:
             step = t // self.window
             counts = self.windowed.setdefault(page, Counter())
             counts[step] += times
-            return counts[step] * self.window + counts[step - 1] * ((step + 1) * self.window - t) > self.threshold * self.window
+            return counts[step] + counts[step - 1] * ((step + 1) * self.window - t) // self.window > self.threshold
         return self.policy == "remap-all"
 
     def move(self, page, t, within, count):

@@ -23,6 +23,9 @@ PROMISED = {
     "savings": "pages shared reclaimed zero distinct possible_shared possible_reclaimed scanned breaks",
     "sampling": "active n touched estimate slow fast low high",
     "copies": "device transfers bytes bounced copied_bytes forced_bytes remapped baseline_bytes",
+    "remaps": "remapped evicted again low copied_bytes saved_bytes",
+    "swiotlb": "slots used peak segments exhausted fragmented",
+    "concentration": "device phase forced top top_bytes pages bytes",
     "faults": "accesses cold major minor double_paged page_outs",
     "allocation": "min max shares target resident ballooned swapped active price state",
 }

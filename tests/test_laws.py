@@ -31,7 +31,8 @@ CHOICES = {
         "balloon": {"module": "esx", "inflate": 8 * 4096, "deflate": 4 * 4096, "cap": 0.3, "zeroing": 2, "load": "2s"},
         "paging": {"module": "random"},
         "tax": {"module": "esx", "rate": [0, 0.75]} | TAX,
-        "remap": {"module": "hot", "threshold": 2, "low": 5 * 4096},
+        "remap": {"module": "hot", "threshold": 1, "low": 3 * 4096, "evict": "random", "place": "random", "pool": "256KiB"},
+        "tier": {"module": "tpp", "near": 20 * 4096, "scan_period": "2s", "scan_size": 20 * 4096},
         "replay": {"seed": [0, 1], "until": "45s", "report": "700ms"},
     }
     | PRESSURE,
@@ -40,6 +41,7 @@ CHOICES = {
         "paging": {"module": "optimal"},
         "tax": {"module": "exact", "rate": [0.5, 0.75]} | TAX,
         "remap": {"module": "remap-all"},
+        "tier": {"module": "clairvoyant", "near": 20 * 4096},
     }
     | PRESSURE,
 }
@@ -96,7 +98,8 @@ def test_everything_happens_in_the_trace(expected, choice):
     last = {name: pl.DataFrame(rows).sum() for name, rows in expected.items()}
     happens = {
         "faults": ["cold", "major", "minor", "page_outs"],
-        "copies": ["bounced", "remapped", "forced_bytes"],
+        "copies": ["bounced", "remapped", "forced_bytes"] + ["evicted"] * (choice == "esx"),
+        "tiers": ["near", "far", "promoted", "demoted"] + ["faults"] * (choice == "esx"),
         "sampling": ["touched"],
     }
     happens["savings"] = ["shared", "reclaimed", "breaks", "scanned"]

@@ -111,6 +111,9 @@ def test_a_real_capture_counts_as_the_twin_does(capture, results):
         found = {(row["vm"], row["device"], row["phase"]): row for row in of_module(results, "hot", threshold).to_dicts()}
         agree(found, {key: dict(counts) for key, counts in twin.table.items()})
         last = results.swiotlb.filter(pl.col("variant") == next(iter(found.values()))["variant"]).collect().row(-1, named=True)
+        moves = results.remaps.filter(pl.col("variant") == last["variant"]).collect()
+        assert moves["copied_bytes"].is_sorted() and moves["copied_bytes"][-1] == sum(row["copied_bytes"] for row in found.values())
+        assert moves["low"][-1] == moves["remapped"][-1] == len(twin.moved)
         assert last["peak"] == twin.peak and last["segments"] == sum(row["segments"] for row in found.values())
 
 
@@ -281,9 +284,9 @@ def test_the_pool_is_that_of_a_list_of_slots(asked):
         before = twin.table["all"]["exhausted"]
         twin.end_segment()
         assert claim(kernel, t, size) == (twin.table["all"]["exhausted"] == before)
-        assert (kernel.count[USED], kernel.count[PEAK]) == (sum(twin.slots), twin.peak)
+        assert (kernel.counts[USED], kernel.counts[PEAK]) == (sum(twin.slots), twin.peak)
         assert [bool(run) for run in kernel.run] == [not taken for taken in twin.slots]
-    assert kernel.count[EXHAUSTED] == twin.table["all"]["exhausted"] >= kernel.count[FRAGMENTED]
+    assert kernel.counts[EXHAUSTED] == twin.table["all"]["exhausted"] >= kernel.counts[FRAGMENTED]
 
 
 def placed(how, pages, room, ends=(10, 30, zones.NO_PAGE), seed=0):

@@ -8,6 +8,7 @@ import numpy as np
 from tracekit.kernel import jit
 from tracekit.module import Duration, Site, param
 from tracekit.modules.remapping.hot import Hot
+from tracekit.modules.remapping.remap import Remap
 
 #: Copies are counted in parts of 2⁻¹⁶, so that they can be halved.
 _SHIFT = 16
@@ -18,9 +19,9 @@ class Aging(NamedTuple):
 
     threshold: np.ndarray  # int64, one: copies
     step: np.ndarray  # int64, one: ns
-    count: np.ndarray  # int64 by page: copies in this step, or weight of all
+    copies: np.ndarray  # int64 by page: copies in this step, or weight of all
     before: np.ndarray  # int64 by page: copies in the step before (window)
-    at: np.ndarray  # int64 by page: number of the step that count is of
+    at: np.ndarray  # int64 by page: number of the step that copies is of
 
 
 def aging(threshold: int, step: int, site: Site) -> Aging:
@@ -30,32 +31,33 @@ def aging(threshold: int, step: int, site: Site) -> Aging:
     return Aging(np.array([threshold]), np.array([step]), np.zeros(pages, np.int64), np.zeros(pages, np.int64), first)
 
 
-class Decay(Hot):
+class Decay(Remap):
     """A page is moved once its copies, each worth half as much after every half-life, exceed a threshold.
 
     Halving takes place at whole half-lives since time 0 (aging), for all pages alike.
     """
 
     name = "decay"
+    Params = Hot.Params
 
-    def state(self, site: Site) -> Aging:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def state(self, site: Site) -> Aging:
         return aging(self.params.threshold << _SHIFT, self.params.half_life, site)
 
     @staticmethod
     @jit
     def hot(s, page, t, to_device):
         step = t // s.step[0]
-        s.count[page] >>= min(step - s.at[page], 62)
+        s.copies[page] >>= min(step - s.at[page], 62)
         s.at[page] = step
-        s.count[page] += (2 if to_device < 0 else 1) << _SHIFT
-        return s.count[page] > s.threshold[0]
+        s.copies[page] += (2 if to_device < 0 else 1) << _SHIFT
+        return s.copies[page] > s.threshold[0]
 
 
-class Window(Hot):
+class Window(Remap):
     """A page is moved once its copies within the last ``window`` exceed a threshold.
 
     Copies are counted by whole windows; of the last whole one the part counts that the sliding window still covers, as if
-    its copies had come evenly.
+    its copies had come evenly, rounded down.
     """
 
     name = "window"
@@ -64,7 +66,7 @@ class Window(Hot):
     class Params(Hot.Params):
         window: Duration = param(Duration(10**9), "time in which a hot page is copied so often", "ns", low=10**3)
 
-    def state(self, site: Site) -> Aging:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def state(self, site: Site) -> Aging:
         return aging(self.params.threshold, self.params.window, site)
 
     @staticmethod
@@ -73,9 +75,9 @@ class Window(Hot):
         step = t // s.step[0]
         passed = step - s.at[page]
         if passed > 0:
-            s.before[page] = s.count[page] if passed == 1 else 0
-            s.count[page] = 0
+            s.before[page] = s.copies[page] if passed == 1 else 0
+            s.copies[page] = 0
             s.at[page] = step
-        s.count[page] += 2 if to_device < 0 else 1
+        s.copies[page] += 2 if to_device < 0 else 1
         left = (step + 1) * s.step[0] - t
-        return s.count[page] * s.step[0] + s.before[page] * left > s.threshold[0] * s.step[0]
+        return s.copies[page] + s.before[page] * left // s.step[0] > s.threshold[0]

@@ -16,7 +16,7 @@ SLOT_BYTES = 2048
 SET_SLOTS = 128
 SEGMENT_BYTES = SLOT_BYTES * SET_SLOTS
 
-# Entries of Pool.count.
+# Entries of Pool.counts.
 USED, PEAK, SEGMENTS, EXHAUSTED, FRAGMENTED, NEXT, HEAD, QUEUED = range(8)
 
 
@@ -25,7 +25,7 @@ class Pool(NamedTuple):
 
     run: np.ndarray  # uint8 by slot: free slots from here to the end of its set, without a gap
     held: np.ndarray  # int64 (slots, 3): the queue: first slot, slots, when they are released
-    count: np.ndarray  # int64 [8]
+    counts: np.ndarray  # int64 [8]
     hold: np.ndarray  # int64, one: ns that a segment is held
 
 
@@ -41,26 +41,26 @@ def claim(p, t, size):
     """Take slots at ``t`` for a segment of ``size`` bytes. Returns whether there was room."""
     release(p, t)
     slots = (size + SLOT_BYTES - 1) // SLOT_BYTES
-    p.count[SEGMENTS] += 1
+    p.counts[SEGMENTS] += 1
     first = -1
-    if p.count[USED] + slots <= p.run.size:
+    if p.counts[USED] + slots <= p.run.size:
         first = search(p, slots)
     if first < 0:
-        p.count[EXHAUSTED] += 1
-        if p.count[USED] + slots <= p.run.size:
-            p.count[FRAGMENTED] += 1
+        p.counts[EXHAUSTED] += 1
+        if p.counts[USED] + slots <= p.run.size:
+            p.counts[FRAGMENTED] += 1
         return False
     for i in range(first, first + slots):
         p.run[i] = 0
     recount(p, first, 0)
-    p.count[NEXT] = (first + slots) % p.run.size
-    p.count[USED] += slots
-    p.count[PEAK] = max(p.count[PEAK], p.count[USED])
-    entry = (p.count[HEAD] + p.count[QUEUED]) % p.run.size
+    p.counts[NEXT] = (first + slots) % p.run.size
+    p.counts[USED] += slots
+    p.counts[PEAK] = max(p.counts[PEAK], p.counts[USED])
+    entry = (p.counts[HEAD] + p.counts[QUEUED]) % p.run.size
     p.held[entry, 0] = first
     p.held[entry, 1] = slots
     p.held[entry, 2] = t + p.hold[0]
-    p.count[QUEUED] += 1
+    p.counts[QUEUED] += 1
     return True
 
 
@@ -68,7 +68,7 @@ def claim(p, t, size):
 def search(p, slots):
     """The first slot, from where the last search ended, that begins enough free ones; −1 if there is none."""
     step = 1 if slots == 1 else 2
-    start = p.count[NEXT] // step * step
+    start = p.counts[NEXT] // step * step
     for tried in range(0, p.run.size, step):
         i = (start + tried) % p.run.size
         if p.run[i] >= slots:
@@ -79,17 +79,17 @@ def search(p, slots):
 @jit
 def release(p, t):
     """Give back the slots whose time has come by ``t``."""
-    while p.count[QUEUED] > 0 and p.held[p.count[HEAD], 2] <= t:
-        first, slots = p.held[p.count[HEAD], 0], p.held[p.count[HEAD], 1]
+    while p.counts[QUEUED] > 0 and p.held[p.counts[HEAD], 2] <= t:
+        first, slots = p.held[p.counts[HEAD], 0], p.held[p.counts[HEAD], 1]
         end = first + slots
         free = 0 if end % SET_SLOTS == 0 else np.int64(p.run[end])
         for i in range(end - 1, first - 1, -1):
             free += 1
             p.run[i] = free
         recount(p, first, free)
-        p.count[USED] -= slots
-        p.count[HEAD] = (p.count[HEAD] + 1) % p.run.size
-        p.count[QUEUED] -= 1
+        p.counts[USED] -= slots
+        p.counts[HEAD] = (p.counts[HEAD] + 1) % p.run.size
+        p.counts[QUEUED] -= 1
 
 
 @jit

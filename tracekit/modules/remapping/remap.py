@@ -137,14 +137,14 @@ class Remap(Module):
     def report(self, now: int, out: Out) -> None:
         bounce.close_books(self.bounces)  # all rows of the last segment have passed: they have one t
         totals = self.bounces.tally.sum(axis=(1, 2))
-        moved = self.bounces.zone != self.bounces.home
+        moved = (self.bounces.zone != self.bounces.home).astype(np.int64)
         low = np.add.reduceat(moved, self.site.host.vm.first)
         for vm, count, pages in zip(self.site.trace.vms, totals, low, strict=True):
             of = dict(zip(bounce.COUNTS, map(int, count), strict=True))
             copied = of["copied_in_bytes"] + of["copied_out_bytes"]
             changes = {name: of[name] for name in ("remapped", "evicted", "again")}
             out.row("remaps", now, vm.name, **changes, low=int(pages), copied_bytes=copied, saved_bytes=of["baseline_bytes"] - copied)
-        used = self.bounces.pool.count
+        used = self.bounces.pool.counts
         figures = {"used": USED, "peak": PEAK, "segments": SEGMENTS, "exhausted": EXHAUSTED, "fragmented": FRAGMENTED}
         out.row("swiotlb", now, "*", slots=len(self.bounces.pool.run), **{name: int(used[i]) for name, i in figures.items()})
 

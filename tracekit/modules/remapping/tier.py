@@ -109,7 +109,7 @@ class Tier(Module):
         p, first = self.params, self.site.host.vm.first
         near, far = (np.add.reduceat((self.tiers.where == tier).astype(np.int64), first) for tier in (NEAR, FAR))
         for i, vm in enumerate(self.site.trace.vms):
-            of = dict(zip(COUNTS, map(int, self.tiers.tally[i]), strict=True))
+            of: dict[str, int] = dict(zip(COUNTS, map(int, self.tiers.tally[i]), strict=True))
             accesses = of["near"] + of["far"]
             latency = (of["near"] * p.near_latency + of["far"] * p.far_latency) / accesses if accesses else None
             charged = self.cost(of) / (accesses * p.weight) if accesses else None

@@ -36,11 +36,9 @@ SINCE, COOLINGS, SAMPLED, HOT_BIN = range(4)
 
 def sampled(pages: int, limits: list[int], rate: int, period: int) -> Sampled:
     """No samples yet; ``rate`` pages may move in each ``period``."""
-    zeros = [np.zeros(pages, np.int64) for _ in range(3)]
-    histogram = np.zeros(_BINS, np.int64)
-    return Sampled(
-        *zeros, histogram, np.array(limits, np.int64), np.array([0, 0, 0, 1], np.int64), np.array([rate, period, 0, rate], np.int64)
-    )
+    reads, writes, cooled = (np.zeros(pages, np.int64) for _ in range(3))
+    clock, budget = np.array([0, 0, 0, 1], np.int64), np.array([rate, period, 0, rate], np.int64)
+    return Sampled(reads, writes, cooled, np.zeros(_BINS, np.int64), np.array(limits, np.int64), clock, budget)
 
 
 class HeMem(Tier):

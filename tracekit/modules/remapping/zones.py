@@ -79,7 +79,8 @@ def place(how: str, machine_page: np.ndarray, ends: np.ndarray, room: np.ndarray
     elif how == "interleaved":
         _interleave(room.copy(), zone)
     else:
-        _scatter(rng, room.copy(), zone)
+        with np.errstate(over="ignore"):  # uint64 wraps around in the generator when not compiled
+            _scatter(rng, room.copy(), zone)
     return zone
 
 
