@@ -35,7 +35,8 @@ def test_figure_3():
     h.free_frames[: len(free)], h.free[0] = free, len(free)
     for page, frame in mapped.items():
         attach(h, p, h.page_vm[page], np.uint32(page), np.uint32(frame))
-        h.digest[page], h.flags[page] = 0x2BD806AF, KNOWN
+        h.digest[page] = 0x2BD806AF
+        h.flags[page] |= KNOWN
         began(d, np.uint32(page), np.uint64(0x2BD806AF))
 
     scan_page(h, p, p, h, d, hinted)

@@ -155,7 +155,7 @@ class _Rows:
         self._want("access", "vm", "page", "write")
         calls = [
             f"ahead = access_page[min(i + {_AHEAD}, end - 1)]",
-            f"prefetch({self._state('host')}.frame, ahead)",
+            f"prefetch({self._state('host')}.flags, ahead)",
             f"soon({self._state('paging')}, ahead)",
         ]
         see = getattr(self._policies["paging"], "see", None)

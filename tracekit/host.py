@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tracekit import arrays
 from tracekit.trace import Vm
 
 #: No frame, no page, end of a chain.
@@ -21,6 +22,7 @@ SWAPPED = np.uint8(4)  # paged out by the host
 BALLOONED = np.uint8(8)  # held by the balloon driver
 IN_USE = np.uint8(16)  # in use by the guest (kept where a balloon is replayed)
 GUEST_OUT = np.uint8(32)  # paged out by the guest itself
+RESIDENT = np.uint8(64)  # mapped to machine memory
 
 # Marks of a guest page, kept by the guest where a balloon is replayed.
 DIRTY = np.uint8(1)  # written since its copy on disk was made, if there is one
@@ -71,15 +73,11 @@ COUNTERS = (
 VM_RECORD = np.dtype([(name, np.int64) for name in VM_FIELDS + COUNTERS])
 
 
-#: A guest page, and a frame: what a fault looks at lies together, so that it costs one cache line and not three.
-_PAGE = np.dtype([("frame", np.uint32), ("vm", np.uint16), ("flags", np.uint8), ("", np.uint8)])
-_FRAME = np.dtype([("owner", np.uint32), ("refs", np.uint32), ("kind", np.uint8), ("", np.uint8, 3)])
-
-
 class Host(NamedTuple):
     """Arrays of one variant's host. ``vm`` is one record a VM, because few arrays make kernels that compile fast.
 
-    Where no frame can have several mappers, arrays of frames other than ``free_frames`` are not kept.
+    Where no frame can have several mappers, nobody asks which frame a page has, only how many are free: then ``frame`` and
+    the arrays by frame are empty.
     """
 
     # guest pages
@@ -99,7 +97,8 @@ class Host(NamedTuple):
     free_frames: np.ndarray  # uint32: stack of free frames; at its other end a stack of held ones
     # scalars, as arrays of one
     accesses: np.ndarray  # int64: accesses of all VMs so far; the virtual time of a pool that they share
-    free: np.ndarray  # int64: free frames
+    frames: np.ndarray  # int64: all frames
+    free: np.ndarray  # int64: free ones
     held: np.ndarray  # int64: frames that hold swapped pages, compressed: no guest page can use them
     hand: np.ndarray  # int64: where the last-resort search of reclaim stands
     state: np.ndarray  # int64: index into STATES
@@ -122,27 +121,27 @@ def make_host(vms: Sequence[Vm], frames: int, shares: bool, kin: bool = False) -
     ``shares``: frames may have several mappers (sharing is replayed); ``kin``: equal pages may be told apart.
     """
     size = np.array([vm.pages for vm in vms], np.int64)
-    page = np.zeros(int(size.sum()), _PAGE)
-    page["frame"], page["vm"] = NONE, np.repeat(np.arange(len(vms), dtype=np.uint16), size)
-    listed = frames if shares else 0
-    frame = np.zeros(listed, _FRAME)
+    pages, listed = int(size.sum()), frames if shares else 0
+    page_vm = arrays.zeros(pages, np.uint16)
+    page_vm[:] = np.repeat(np.arange(len(vms), dtype=np.uint16), size)
     books = np.zeros(len(vms), VM_RECORD).view(np.recarray)
     books["first"], books["pages"] = [vm.base for vm in vms], size
     books["shares"] = True
     return Host(
-        frame=page["frame"],
-        digest=np.zeros(len(page), np.uint64),
-        kin=np.zeros(len(page) if kin else 1, np.uint64),
-        flags=page["flags"],
-        page_vm=page["vm"],
-        owner=frame["owner"],
-        refs=frame["refs"],
-        kind=frame["kind"],
+        frame=arrays.full(pages if shares else 0, NONE),
+        digest=arrays.zeros(pages, np.uint64),
+        kin=np.zeros(pages if kin else 1, np.uint64),
+        flags=arrays.zeros(pages, np.uint8),
+        page_vm=page_vm,
+        owner=arrays.zeros(listed, np.uint32),
+        refs=arrays.zeros(listed, np.uint32),
+        kind=arrays.zeros(listed, np.uint8),
         hash=np.zeros(listed, np.uint64),
         chain=np.full(listed, NONE),
         back=np.full(listed, NONE),
         bucket=np.full(1 << max(listed - 1, 1).bit_length(), NONE),
-        free_frames=np.arange(frames - 1, -1, -1, dtype=np.uint32),
+        free_frames=np.arange(listed - 1, -1, -1, dtype=np.uint32),
+        frames=np.array([frames], np.int64),
         accesses=np.zeros(1, np.int64),
         free=np.array([frames], np.int64),
         held=np.zeros(1, np.int64),
@@ -177,7 +176,7 @@ def view(host: Host, writes: Iterable[str] = ()) -> Host:
 
 def saved(host: Host) -> int:
     """Machine pages that sharing saves now: resident guest pages less frames in use."""
-    return int(host.vm.resident.sum()) - (len(host.free_frames) - int(host.free[0]) - int(host.held[0]))
+    return int(host.vm.resident.sum()) - (int(host.frames[0]) - int(host.free[0]) - int(host.held[0]))
 
 
 def audit(host: Host, before: Host | None = None) -> None:
@@ -185,31 +184,33 @@ def audit(host: Host, before: Host | None = None) -> None:
 
     ``before`` is an earlier copy of the counters (``snapshot``) that must not have fallen.
     """
-    mapped = host.frame != NONE
-    vms, frames = len(host.vm), len(host.free_frames)
-    refs = np.bincount(host.frame[mapped], minlength=frames)
-    _same("free + used + held frames", int(host.free[0]) + int((refs > 0).sum()) + int(host.held[0]), frames)
-    unmapped = np.concatenate([host.free_frames[: int(host.free[0])], host.free_frames[frames - int(host.held[0]) :]])
-    _same("free and held frames listed once", len(np.unique(unmapped)), len(unmapped))
-    assert not refs[unmapped].any(), "a free or held frame is mapped"
+    mapped = (host.flags & RESIDENT) != 0
+    vms = len(host.vm)
     _same("resident pages", host.vm.resident, np.bincount(host.page_vm[mapped], minlength=vms))
-    alone = np.zeros(len(host.frame), bool)
-    alone[mapped] = refs[host.frame[mapped]] == 1
-    _same("pages that alone map their frame", host.vm.sole, np.bincount(host.page_vm[alone], minlength=vms))
     for name, flag in (("swapped", SWAPPED), ("ballooned", BALLOONED)):
         flagged = (host.flags & flag) != 0
         _same(f"{name} pages", host.vm[name], np.bincount(host.page_vm[flagged], minlength=vms))
         assert not (flagged & mapped).any(), f"a {name} page is resident"
-    if len(host.refs):
-        _audit_sharing(host, mapped, refs)
+    free, held, frames = int(host.free[0]), int(host.held[0]), int(host.frames[0])
+    if not len(host.refs):
+        _same("free + used + held frames", free + int(mapped.sum()) + held, frames)
+        _same("pages that alone map their frame", host.vm.sole, host.vm.resident)
     else:
-        assert refs.max(initial=0) <= 1, "a frame has several pages"
+        refs = np.bincount(host.frame[mapped], minlength=frames)
+        _same("free + used + held frames", free + int((refs > 0).sum()) + held, frames)
+        unmapped = np.concatenate([host.free_frames[:free], host.free_frames[frames - held :]])
+        _same("free and held frames listed once", len(np.unique(unmapped)), len(unmapped))
+        assert not refs[unmapped].any(), "a free or held frame is mapped"
+        alone = np.flatnonzero(mapped)[refs[host.frame[mapped]] == 1]
+        _same("pages that alone map their frame", host.vm.sole, np.bincount(host.page_vm[alone], minlength=vms))
+        _audit_sharing(host, mapped, refs)
     if before is not None:
         for name in COUNTERS:
             assert (host.vm[name] >= before.vm[name]).all(), f"counter {name} fell"
 
 
 def _audit_sharing(host: Host, mapped: np.ndarray, refs: np.ndarray) -> None:
+    _same("pages that have a frame", host.frame != NONE, mapped)
     _same("refs of frames", host.refs, refs)
     owner = np.zeros(len(host.refs), np.uint32)
     np.bitwise_xor.at(owner, host.frame[mapped], np.flatnonzero(mapped).astype(np.uint32))

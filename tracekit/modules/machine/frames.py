@@ -9,7 +9,7 @@ label only, and a shared frame takes so many pages and no more; then there is an
 
 import numpy as np
 
-from tracekit.host import HINT, MASK, MOST, NONE, OWN_ZERO, PRIVATE, SHARED, ZERO
+from tracekit.host import HINT, MASK, MOST, NONE, OWN_ZERO, PRIVATE, RESIDENT, SHARED, ZERO
 from tracekit.kernel import jit
 
 # bind
@@ -24,6 +24,12 @@ _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 def pool_of(vm):
     """The replacement pool of a VM: its own, or the one that all share."""
     return 0 if one_pool else vm
+
+
+@jit
+def vm_of(h, page):
+    """The VM of a page."""
+    return np.int64(h.page_vm[page]) if h.vm.size > 1 else 0
 
 
 @jit
@@ -50,8 +56,9 @@ def forget(h, p, vm, page):
 @jit
 def attach(h, p, vm, page, f):
     """Map a page to a fresh private frame."""
-    h.frame[page] = f
+    h.flags[page] |= RESIDENT
     if may_share:
+        h.frame[page] = f
         h.refs[f] = 1
         h.owner[f] = page
         h.kind[f] = PRIVATE
@@ -62,10 +69,11 @@ def attach(h, p, vm, page, f):
 @jit
 def unmap(h, p, vm, page):
     """Take a page off its frame and free the frame if it was the last. The policy must have let go of the page."""
-    f = h.frame[page]
-    h.frame[page] = NONE
+    h.flags[page] &= ~RESIDENT
     count_resident(h, vm, -1)
     if may_share:
+        f = h.frame[page]
+        h.frame[page] = NONE
         h.refs[f] -= 1
         h.owner[f] ^= page
         if h.refs[f] > 0:
@@ -74,7 +82,7 @@ def unmap(h, p, vm, page):
                 enlist(h, p, h.page_vm[last], last)
             return
         unlist(h, f)
-    h.free_frames[h.free[0]] = f
+        h.free_frames[h.free[0]] = f
     h.free[0] += 1
 
 
@@ -94,6 +102,7 @@ def merge(h, p, vm, page, g):
         forget(h, p, h.page_vm[other], other)
     unmap(h, p, vm, page)
     h.kind[g] = SHARED
+    h.flags[page] |= RESIDENT
     h.frame[page] = g
     h.refs[g] += 1
     h.owner[g] ^= page
@@ -105,13 +114,15 @@ def hold(h):
     """Set a free frame aside for compressed pages. There must be one."""
     h.free[0] -= 1
     h.held[0] += 1
-    h.free_frames[h.free_frames.size - h.held[0]] = h.free_frames[h.free[0]]
+    if h.free_frames.size > 0:  # where frames have numbers
+        h.free_frames[h.free_frames.size - h.held[0]] = h.free_frames[h.free[0]]
 
 
 @jit
 def let_go(h):
     """Free the frame that was set aside last."""
-    h.free_frames[h.free[0]] = h.free_frames[h.free_frames.size - h.held[0]]
+    if h.free_frames.size > 0:
+        h.free_frames[h.free[0]] = h.free_frames[h.free_frames.size - h.held[0]]
     h.held[0] -= 1
     h.free[0] += 1
 

@@ -5,7 +5,7 @@ The replacement policy answers *which page*; everything is counted here, so that
 
 import numpy as np
 
-from tracekit.host import KNOWN, NONE, SHARED, SWAPPED, TOUCHED
+from tracekit.host import KNOWN, NONE, RESIDENT, SHARED, SWAPPED, TOUCHED
 from tracekit.kernel import entry, jit
 
 # bind
@@ -13,7 +13,7 @@ from tracekit.modules.machine.defaults import admit, expired, may_share, one_poo
 from tracekit.modules.machine.defaults import drop as swap_drop
 from tracekit.modules.machine.defaults import load as swap_load
 from tracekit.modules.machine.defaults import store as swap_store
-from tracekit.modules.machine.frames import attach, count_resident, find, holds, label_of, leave, merge, pool_of, unlist, unmap
+from tracekit.modules.machine.frames import attach, count_resident, find, holds, label_of, leave, merge, pool_of, unlist, unmap, vm_of
 from tracekit.prefetch import prefetch
 
 # end bind
@@ -31,14 +31,13 @@ def access(h, p, vm, page, write):
 @jit
 def use(h, p, vm, page, write):
     """Have a page resident, and private if it is written."""
-    f = h.frame[page]
-    if f == NONE:
+    if not h.flags[page] & RESIDENT:
         fault(h, p, vm, page)
         return True
-    if may_share and write and h.kind[f] == SHARED:
+    if may_share and write and h.kind[h.frame[page]] == SHARED:
         unshare(h, p, vm, page)
         return True
-    if not may_share or h.refs[f] == 1:
+    if not may_share or h.refs[h.frame[page]] == 1:
         touch(p, pool_of(vm), page)
     return False
 
@@ -48,7 +47,7 @@ def release(h, p, vm, page):
     """Page out what a policy of variable space gives up before ``page`` is used. It is asked until it answers NONE."""
     pool = pool_of(vm)
     while True:
-        leaves = expired(p, pool, page, h.frame[page] == NONE)
+        leaves = expired(p, pool, page, not h.flags[page] & RESIDENT)
         if leaves == NONE:
             return
         put_out(h, p, leaves, NONE)
@@ -80,11 +79,10 @@ def relay(h, p, vm, page):
     Within a VM that changes nothing but who has the frame, which is most of what a textbook cache does.
     """
     out = victim(p, 0, page)
-    prefetch(h.frame, upcoming(p, 0))
-    h.frame[page] = h.frame[out]
-    h.frame[out] = NONE
-    h.flags[out] |= SWAPPED
-    payer = np.int64(h.page_vm[out])
+    fetch(h, upcoming(p, 0))
+    h.flags[out] = (h.flags[out] | SWAPPED) & ~RESIDENT
+    h.flags[page] |= RESIDENT
+    payer = vm_of(h, out)
     h.vm[payer].swapped += 1
     h.vm[payer].page_outs += 1
     if payer != vm:
@@ -93,6 +91,13 @@ def relay(h, p, vm, page):
         h.vm[payer].sole -= 1
         h.vm[vm].sole += 1
     admit(p, 0, page)
+
+
+@jit
+def fetch(h, page):
+    """Have the processor fetch what paging a page out will look at."""
+    prefetch(h.flags, page)
+    prefetch(h.page_vm, page)
 
 
 @jit
@@ -121,7 +126,7 @@ def unshare(h, p, vm, page):
 
 @jit
 def take(h, p, page):
-    """A free frame for ``page``; pages are paged out until there is one."""
+    """A free frame for ``page``; pages are paged out until there is one. Its number, where frames have numbers."""
     while h.free[0] == 0:
         payer = richest(h)
         if payer < 0:
@@ -129,7 +134,7 @@ def take(h, p, page):
         else:
             page_out_one(h, p, payer, page)
     h.free[0] -= 1
-    return h.free_frames[h.free[0]]
+    return h.free_frames[h.free[0]] if may_share else NONE
 
 
 @jit
@@ -150,7 +155,7 @@ def page_out_one(h, p, payer, incoming):
     """Page out the policy's victim among a VM's pages, or with one pool among all."""
     pool = pool_of(payer)
     page = victim(p, pool, incoming)
-    prefetch(h.frame, upcoming(p, pool))
+    fetch(h, upcoming(p, pool))
     put_out(h, p, page, incoming)
 
 
@@ -160,7 +165,7 @@ def put_out(h, p, page, incoming):
 
     Its frame is private or a hint, or a shared one that nobody else maps any more.
     """
-    vm = np.int64(h.page_vm[page])
+    vm = vm_of(h, page)
     h.vm[vm].sole -= 1
     if may_share and shares_victims and h.flags[page] & KNOWN and h.kind[h.frame[page]] != SHARED and h.vm[vm].shares:
         unlist(h, h.frame[page])
@@ -188,8 +193,8 @@ def page_out_any(h, p, incoming):
     """Last resort, when every frame is shared: page out the next resident page by number, until a policy has a choice."""
     while True:
         page = h.hand[0]
-        h.hand[0] = (page + 1) % h.frame.size
-        if h.frame[page] != NONE:
+        h.hand[0] = (page + 1) % h.flags.size
+        if h.flags[page] & RESIDENT:
             swap_out(h, p, h.page_vm[page], np.uint32(page), incoming)
             return
 
@@ -218,7 +223,7 @@ def power_off(h, p, vm):
     """The VM has ended: its frames fall free, and nothing is known of its pages any more."""
     for ppn in range(h.vm[vm].pages):
         page = np.uint32(h.vm[vm].first + ppn)
-        if h.frame[page] != NONE:
+        if h.flags[page] & RESIDENT:
             leave(h, p, vm, page)
         if h.flags[page] & SWAPPED:
             swap_drop(h.swap, h, page)

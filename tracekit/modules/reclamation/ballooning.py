@@ -11,7 +11,7 @@ see ``guest.py``.
 
 import numpy as np
 
-from tracekit.host import BALLOONED, COPY, DIRTY, GUEST_OUT, IN_USE, KERNEL, NONE, SWAPPED, ZEROED
+from tracekit.host import BALLOONED, COPY, DIRTY, GUEST_OUT, IN_USE, KERNEL, NONE, RESIDENT, SWAPPED, ZEROED
 from tracekit.kernel import entry, jit
 
 # bind
@@ -78,7 +78,7 @@ def hand_over(h, p, b, vm, page):
     h.flags[page] = (h.flags[page] | BALLOONED) & ~SWAPPED
     b.mark[page] &= ~ZEROED
     h.vm[vm].ballooned += 1
-    if h.frame[page] != NONE:
+    if h.flags[page] & RESIDENT:
         leave(h, p, vm, page)
 
 

@@ -124,7 +124,7 @@ class Guest(Reclaiming):
         self.guests = guests(site)
         self.guest.site = site._replace(stage="balloon.guest")
         self._policy = self.guest.state(
-            Pools(len(host.vm), len(host.frame), host.vm.pages.copy(), host.vm.first.copy(), host.vm.pages.copy())
+            Pools(len(host.vm), len(host.flags), host.vm.pages.copy(), host.vm.first.copy(), host.vm.pages.copy())
         )
         self.size_kernels(host.vm.pages)
         self.guests.vm["swap"] = pages_of(self.params.swap) or -1

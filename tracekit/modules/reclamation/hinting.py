@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tracekit.host import NONE, SWAPPED
+from tracekit.host import RESIDENT, SWAPPED
 from tracekit.kernel import jit
 
 # bind
@@ -25,6 +25,6 @@ def hint_event(h, p, b, vm, what, first, count):
             h.vm[vm].swapped -= 1
             swap_drop(h.swap, h, page)
             b.vm[vm].hinted += 1
-        elif h.frame[page] != NONE:
+        elif h.flags[page] & RESIDENT:
             leave(h, p, vm, page)
             b.vm[vm].hinted += 1

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tracekit import arrays
 from tracekit.host import NONE
 from tracekit.kernel import jit, rare
 from tracekit.modules.reclamation.replacement import Pools, Replacement
@@ -39,13 +40,13 @@ class Queues(NamedTuple):
 
 def queues(pools: Pools, count: int) -> Queues:
     """``count`` empty queues for each pool, with memory for all pages of the pool on each, of which only what is used is taken."""
-    page = np.zeros(pools.pages, _PAGE)
+    page = arrays.zeros(pools.pages, _PAGE)
     page["on"] = OFF
     most = [max(_FIRST_ROOM, 1 << int(2 * size - 1).bit_length()) for size in pools.size for _ in range(count)]
     book = np.zeros((pools.number, count), _BOOK).view(np.recarray)
     book["first"] = (np.cumsum(most) - most).reshape(book.shape)
     book["room"], book["hand"] = _FIRST_ROOM, -1
-    return Queues(np.zeros(sum(most), np.uint32), page["place"], page["on"], page["note"], book, book["length"], pools.base, pools.size)
+    return Queues(arrays.zeros(sum(most), np.uint32), page["place"], page["on"], page["note"], book, book["length"], pools.base, pools.size)
 
 
 @jit

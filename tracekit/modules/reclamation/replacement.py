@@ -74,8 +74,8 @@ class Replacement(Module):
         host = site.host
         if len(host.vm) == 1 or "tax" not in site.stages:
             one = np.zeros(1, np.int64)
-            return self.state(Pools(1, len(host.frame), one + site.usable, one, one + len(host.frame)))
-        return self.state(Pools(len(host.vm), len(host.frame), host.target.copy(), host.vm.first.copy(), host.vm.pages.copy()))
+            return self.state(Pools(1, len(host.flags), one + site.usable, one, one + len(host.flags)))
+        return self.state(Pools(len(host.vm), len(host.flags), host.target.copy(), host.vm.first.copy(), host.vm.pages.copy()))
 
     def start(self, kernels: ModuleType, states: Mapping[str, Any]) -> None:
         self._page_out = lambda vm, count: kernels.page_out(states["host"], states["paging"], vm, count)

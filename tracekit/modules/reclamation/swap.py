@@ -118,7 +118,7 @@ class Swap(Module):
         room[DISK] = disk if disk >= 0 else _ENDLESS
         vms = len(site.host.vm)
         self._room = room.copy()
-        self.tiers = Tiers(np.zeros(len(site.host.frame), np.uint8), np.zeros((vms, 4, len(room)), np.int64), room, np.zeros(vms, np.int64))
+        self.tiers = Tiers(np.zeros(len(site.host.flags), np.uint8), np.zeros((vms, 4, len(room)), np.int64), room, np.zeros(vms, np.int64))
         return self.state(site)
 
     def state(self, site: Site) -> Any:

@@ -146,7 +146,7 @@ class Zswap(Swap):
         decompress: Duration = param(Duration(6_000), "decompressing a page (6 µs: Lagar-Cavilla et al. 2019)", "ns", low=0)
 
     def state(self, site: Site) -> Pool:
-        p, pages, vms = self.params, len(site.host.frame), len(site.host.vm)
+        p, pages, vms = self.params, len(site.host.flags), len(site.host.vm)
         self._limit = int(min(site.usable * p.pool / 100, site.frames - 1))  # one frame is left for guest pages, whatever happens
         most = min(2 * p.mean - SMALLEST, PAGE_BYTES - 1)
         self._pool = Pool(

@@ -74,7 +74,7 @@ class Allocation(Module):
         self._vms = [i for i, vm in enumerate(site.trace.vms) if "access" in vm.kinds]
         self._averages = [sampling.Averages(p.slow, p.fast) for _ in names]
         streams = site.streams(len(names), "sample")
-        self._state = sampling.samples(len(host.frame), len(names), p.executing, site.origin, streams)
+        self._state = sampling.samples(len(host.flags), len(names), p.executing, site.origin, streams)
         self._began = np.full((len(names), 2), site.origin, np.int64)  # of the running period: wall and own time
         self._began[:, 1] = 0
         self._n = [0] * len(names)
