@@ -34,15 +34,20 @@ def table(results: tk.Results, costs: Costs | None = None) -> pl.LazyFrame:
 
 def chart(frame: pl.DataFrame) -> alt.HConcatChart:
     """The matrix as two heat maps: double-paged pages and slowdown, the host's policy down, the guest's across."""
-    data = alt.Data(values=frame.to_dicts())
+    half = ((pl.col("high") - pl.col("low")) / 2).fill_null(0)
+    spoken = pl.format("{} ± {}", pl.col("slowdown").round(3), half.round(3))
+    data = alt.Data(values=frame.with_columns(spoken=spoken).to_dicts())
 
-    def matrix(column: str, title: str, text: str) -> alt.LayerChart:
+    def matrix(column: str, title: str, text: alt.Text) -> alt.LayerChart:
         base = alt.Chart(data, title=title).encode(alt.X("guest:N", title="guest's policy"), alt.Y("host:N", title="host's policy"))
-        cells = base.mark_rect().encode(alt.Color(f"{column}:Q", legend=None, scale=alt.Scale(scheme="oranges")))
-        return (cells + base.mark_text(fontSize=13).encode(alt.Text(f"{column}:Q", format=text))).properties(width=260, height=200)
+        cells = base.mark_rect(opacity=0.6).encode(
+            alt.Color(f"{column}:Q", legend=None, scale=alt.Scale(scheme="oranges", domainMin=0 if column == "double_paged" else 1))
+        )
+        return (cells + base.mark_text(fontSize=13).encode(text)).properties(width=260, height=200)
 
-    slowdown = matrix("slowdown", "time taken over the trace's (mean over seeds)", ".2f")
-    return matrix("double_paged", "pages read in by the host only to be written out", ",.0f") | slowdown
+    paged = matrix("double_paged", "pages read in by the host only to be written out", alt.Text("double_paged:Q", format=",.0f"))
+    slowdown = matrix("slowdown", "time taken over the trace's (95 % over seeds)", alt.Text("spoken:N"))
+    return (paged | slowdown).resolve_scale(color="independent")
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def chart(frame: pl.DataFrame) -> alt.FacetChart:
     data = alt.Data(values=shown.to_dicts())
     memory = alt.X("memory:Q", title="memory (MiB)", scale=alt.Scale(zero=False))
     line = alt.Chart().mark_line(point=True).encode(
-        memory, alt.Y("of_opt:Q", title="misses over OPT's"), alt.Color("policy:N", title=None)
+        memory, alt.Y("of_opt:Q", title="misses over OPT's", scale=alt.Scale(zero=False)), alt.Color("policy:N", title=None)
     )  # fmt: skip
     band = alt.Chart().mark_area(opacity=0.25).encode(memory, alt.Y("of_opt_low:Q"), alt.Y2("of_opt_high:Q"), alt.Color("policy:N"))
     return alt.layer(band, line, data=data).properties(width=320, height=240).facet(alt.Facet("trace:N", title=None))
