@@ -27,16 +27,18 @@ F = TypeVar("F", bound=Callable[..., Any])
 # _nrt=False leaves out reference counting of arrays, which a hook called per event cannot afford; such functions
 # cannot allocate, which is the rule for kernels anyway. It is private to numba: benchmarks/plugin_form.py guards it.
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False, "_nrt": False}
+#: Python never calls a hook, and what it would take to call one is a third of the time that a driver takes to compile.
+_INNER = _OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def jit(function: F) -> F:
     """A hook: inlined into the kernels that call it, never compiled on its own. It must not allocate or recurse."""
-    return numba.njit(forceinline=True, **_OPTIONS)(function)  # pyright: ignore[reportReturnType]
+    return numba.njit(forceinline=True, **_INNER)(function)  # pyright: ignore[reportReturnType]
 
 
 def rare(function: F) -> F:
     """A function that hooks call once in a while: compiled on its own, so that they stay small. It must not allocate."""
-    return numba.njit(**_OPTIONS)(function)  # pyright: ignore[reportReturnType]
+    return numba.njit(**_INNER)(function)  # pyright: ignore[reportReturnType]
 
 
 def entry(function: F) -> F:
