@@ -13,9 +13,10 @@ from tracekit.kernel import entry, jit
 
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 _ONE = np.uint64(1)
-#: Values of a part: its table of twice as many slots fits a core's second-level cache.
-_PART = 1 << 14
-_BLOCK = 1 << 20
+#: Values of a part: a table of its distinct values fits a core's second-level cache.
+_PART = 1 << 16
+#: Slots of the table to begin with.
+_SLOTS = 1 << 10
 
 #: Columns of ``by_vm``.
 GROUPED = ("pages", "zero", "distinct", "shared", "reclaimed_zero", "reclaimed_within", "reclaimed_between")
@@ -78,10 +79,9 @@ def count_values(values: np.ndarray, threads: int | None = None) -> tuple[np.nda
         bounds, spread = _partition(values, bits, threads)
     distinct, counts = np.empty(len(values), np.uint64), np.empty(len(values), np.uint32)
     found = np.zeros(len(bounds) - 1, np.int64)
-    slots = 1 << max(2 * int(np.diff(bounds).max(initial=0)), 2).bit_length()
     cuts = np.linspace(0, len(bounds) - 1, threads + 1).astype(np.int64)
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda a, b: _count_parts(spread, bounds, a, b, bits, slots, distinct, counts, found), cuts[:-1], cuts[1:]))
+        list(pool.map(lambda a, b: _count_parts(spread, bounds, a, b, distinct, counts, found), cuts[:-1], cuts[1:]))
     kept_distinct, kept_counts = np.empty(int(found.sum()), np.uint64), np.empty(int(found.sum()), np.uint32)
     _gather(distinct, counts, bounds, found, kept_distinct, kept_counts)
     return kept_distinct, kept_counts
@@ -116,35 +116,42 @@ def _scatter(values, begin, end, shift, at, spread):
         at[part] += 1
 
 
-def _count_parts(spread, bounds, begin, end, bits, slots, distinct, counts, found):
+def _count_parts(spread, bounds, begin, end, distinct, counts, found):
     """Count the parts ``begin`` … ``end − 1``; what they find stands where their values stood."""
-    slot, count = np.empty(slots, np.uint64), np.empty(slots, np.uint32)
-    _count(spread, bounds, begin, end, slot, count, distinct, counts, found)
+    most = int(np.diff(bounds).max(initial=0))
+    slots = 1 << max(2 * most, _SLOTS).bit_length()
+    table = np.empty(slots, np.uint64), np.zeros(slots, np.uint32), np.empty(most, np.uint32)
+    _count(spread, bounds, begin, end, *table, distinct, counts, found)
 
 
 @entry
-def _count(spread, bounds, begin, end, slot, count, distinct, counts, found):
+def _count(spread, bounds, begin, end, slot, count, used, distinct, counts, found):
+    size = _SLOTS  # of the table: grows with the distinct values of a part, of which parts have about as many
     for part in range(begin, end):
         first, last = bounds[part], bounds[part + 1]
-        size = 4
-        while size < 2 * (last - first):
-            size *= 2
-        mask = np.uint64(size - 1)
-        count[:size] = 0
-        kept = first
-        for k in range(first, last):
+        kept = 0
+        k = first
+        while k < last:
+            mask = np.uint64(size - 1)
             value = spread[k]
             i = mixed(value) & mask
             while count[i] and slot[i] != value:
                 i = (i + _ONE) & mask
             if count[i] == 0:
                 slot[i] = value
-            count[i] += np.uint32(1)
-        for i in range(size):
-            if count[i]:
-                distinct[kept], counts[kept] = slot[i], count[i]
+                used[kept] = i
                 kept += 1
-        found[part] = kept - first
+            count[i] += np.uint32(1)
+            k += 1
+            if 2 * kept > size:  # begin again with a larger table
+                for j in range(kept):
+                    count[used[j]] = 0
+                size, kept, k = 2 * size, 0, first
+        for j in range(kept):
+            i = np.uint64(used[j])
+            distinct[first + j], counts[first + j] = slot[i], count[i]
+            count[i] = 0
+        found[part] = kept
 
 
 @entry

@@ -219,7 +219,7 @@ SAVINGS = Table(
         _count("overflow", "shared frames whose count exceeds 16 bits and lives in the overflow table"),
         _pages("hints", "frames listed as hints"),
         _pages("stale_hints", "hints whose page holds something else by now"),
-        Column("table_bytes", "int64", "byte", "size of the table of hint and shared frames, 16 byte each"),
+        Column("table_bytes", "int64", "byte", "table of frames, 16 byte each: a VM's hints; the host's hints and shared frames"),
     ),
 )  # fmt: skip
 DISCOVERY = Table(

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tracekit.duplicates import by_vm
-from tracekit.host import HINT, KNOWN, NONE, PRIVATE, SHARED, Host
+from tracekit.host import HINT, KNOWN, NONE, SHARED, Host
 from tracekit.kernel import entry
 
 _FOUND = ("shared", "reclaimed_zero", "reclaimed_within", "reclaimed_between", "overflow")
@@ -29,24 +29,26 @@ def _found(h, zero, last, out):
 
 def count_found(h: Host, zero: int) -> dict[str, np.ndarray]:
     """By VM: pages shared, machine pages reclaimed and whose doing that is, and shared frames whose count exceeds 16 bits;
-    and of the frame table: frames listed, hints, and hints whose page holds something else by now."""
+    hints, and those whose page holds something else by now."""
     vms = len(h.vm)
     counts = np.zeros((len(_FOUND), vms), np.int64)
     if (h.kind == SHARED).any():
         _found(h, np.uint64(zero), np.zeros(len(h.refs), np.uint32), counts)
-    return dict(zip(_FOUND, counts, strict=True)) | {"reclaimed": counts[1:4].sum(axis=0)} | _table(h, vms)
+    return dict(zip(_FOUND, counts, strict=True)) | {"reclaimed": counts[1:4].sum(axis=0)} | _hints(h, vms)
 
 
-def _table(h: Host, vms: int) -> dict[str, np.ndarray]:
-    """The frame table by VM of the hint's page; shared frames are the host's as a whole, and count for its first VM."""
+def _hints(h: Host, vms: int) -> dict[str, np.ndarray]:
+    """Frames listed as hints, and those whose page holds something else by now, by VM of the page."""
     hints = np.flatnonzero((h.kind == HINT) & (h.refs > 0))
     page = h.owner[hints]
     vm = h.page_vm[page]
     label = h.digest[page] ^ h.domain[vm] ^ (h.kin[page] if len(h.kin) > 1 else np.uint64(0))
-    by_page = np.bincount(vm, minlength=vms)
-    listed = by_page.copy()
-    listed[0] += int(np.count_nonzero((h.kind != PRIVATE) & (h.refs > 0))) - len(hints)
-    return {"hints": by_page, "stale_hints": np.bincount(vm[label != h.hash[hints]], minlength=vms), "listed": listed}
+    return {"hints": np.bincount(vm, minlength=vms), "stale_hints": np.bincount(vm[label != h.hash[hints]], minlength=vms)}
+
+
+def shared_frames(h: Host) -> int:
+    """Shared frames in the table."""
+    return int(np.count_nonzero((h.kind == SHARED) & (h.refs > 0)))
 
 
 class Bound:

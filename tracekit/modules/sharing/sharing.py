@@ -15,7 +15,7 @@ from tracekit.module import Duration, Module, NoState, Out, Site, param
 from tracekit.modules.machine import defaults
 from tracekit.modules.machine.discovery import make_discovery, quantile
 from tracekit.modules.sharing.domains import LEVELS, vm_domains
-from tracekit.modules.sharing.savings import Bound, count_found
+from tracekit.modules.sharing.savings import Bound, count_found, shared_frames
 from tracekit.schema import DISCOVERY, SAVINGS
 from tracekit.units import PAGE_BYTES
 
@@ -118,7 +118,7 @@ class Sharing(Module):
         counts = found | possible | counters
         for i in [*self._vms, -1]:
             of = {name: int(column.sum() if i < 0 else column[i]) for name, column in counts.items()}
-            listed = of.pop("listed")
+            listed = of["hints"] + (shared_frames(host) if i < 0 else 0)
             out.row("savings", now, self._name(i), **of, table_bytes=listed * FRAME_BYTES)
 
     def finish(self, now: int, out: Out) -> None:
