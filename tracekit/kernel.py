@@ -28,17 +28,34 @@ F = TypeVar("F", bound=Callable[..., Any])
 # cannot allocate, which is the rule for kernels anyway. It is private to numba: benchmarks/plugin_form.py guards it.
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False, "_nrt": False}
 #: Python never calls a hook, and what it would take to call one is a third of the time that a driver takes to compile.
-_INNER = _OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_INNER: dict[str, Any] = _OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def jit(function: F) -> F:
-    """A hook: inlined into the kernels that call it, never compiled on its own. It must not allocate or recurse."""
-    return numba.njit(forceinline=True, **_INNER)(function)  # pyright: ignore[reportReturnType]
+    """A hook: inlined into the kernels that call it, and called by nobody else. It must not allocate or recurse."""
+    return _inner(numba.njit(forceinline=True, **_INNER)(function))
 
 
 def rare(function: F) -> F:
     """A function that hooks call once in a while: compiled on its own, so that they stay small. It must not allocate."""
-    return numba.njit(**_INNER)(function)  # pyright: ignore[reportReturnType]
+    return _inner(numba.njit(**_INNER)(function))
+
+
+def callable_jit(function: F) -> F:
+    """A hook that Python may call as well."""
+    return numba.njit(forceinline=True, **_OPTIONS)(function)  # pyright: ignore[reportReturnType]
+
+
+def _inner(dispatcher: Any) -> Any:
+    """Have a function without wrappers refuse to be called from Python, which would end the process."""
+    if is_compiled():
+        dispatcher._insert = lambda *_, **__: None
+        dispatcher._compile_for_args = _refuse
+    return dispatcher
+
+
+def _refuse(*_: object, **__: object) -> None:
+    raise TypeError("kernels alone call functions made with @jit; make one with @entry around it, or call its py_func")
 
 
 def entry(function: F) -> F:

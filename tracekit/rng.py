@@ -7,7 +7,7 @@ results do not depend on chunks, threads, other stages or library versions.
 import numpy as np
 import xxhash
 
-from tracekit.kernel import jit
+from tracekit.kernel import callable_jit
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -26,14 +26,14 @@ def streams(count: int, *key: object) -> np.ndarray:
     return np.stack([stream(*key, i) for i in range(count)]) if count else np.empty((0, 2), np.uint64)
 
 
-@jit
+@callable_jit
 def bits(rng):
     """The stream's next 64 random bits."""
     rng[1] += _ONE
     return mixed(rng[0], rng[1])
 
 
-@jit
+@callable_jit
 def mixed(key, counter):
     """The random bits at a place of the stream ``key``: always the same ones."""
     z = key + counter * _GOLDEN
@@ -42,7 +42,7 @@ def mixed(key, counter):
     return z ^ (z >> _S31)
 
 
-@jit
+@callable_jit
 def below(rng, n):
     """A random integer in 0 … n − 1 (n < 2⁵³; bias below n/2⁵³)."""
     return np.int64(np.float64(bits(rng) >> _S11) * (1.0 / 9007199254740992.0) * n)
