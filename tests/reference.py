@@ -57,7 +57,6 @@ class Machine:
             if row["kind"] == "access":
                 self.now += 1
                 self.access(page, row.get("write", False))
-                self.count.update(("space", vm) for vm, _ in self.frame)
             elif row["kind"] == "content" and self.sharing:
                 self.content(page, row["digest"])
         return self
@@ -75,6 +74,7 @@ class Machine:
             self.scan(page)
         else:
             self.use(page)
+        self.count.update(("space", vm) for vm, _ in self.frame)
 
     def content(self, page, digest):
         new = self.digest.get(page) != digest

@@ -52,8 +52,9 @@ def test_sharing_equals_counting_by_hand(tmp_path: Path, seed: int) -> None:
     contents = [last[key] for key in sorted(last)]
     shared = [content for content in contents if contents.count(content) > 1]
     host = ("*", len(contents), 0, len(set(contents)), len(shared), len(shared) - len(set(shared)))
-    assert tables["sharing"].row(-1) == host
-    assert tables["sharing"].filter(pl.col("vm") != "*").drop("vm").sum().row(0) == host[1:]
+    assert tables["sharing"].row(-1)[:6] == host
+    assert tables["sharing"].filter(pl.col("vm") != "*").drop("vm").sum().row(0)[:5] == host[1:]
+    assert sum(tables["sharing"].row(-1)[6:]) == host[-1]  # zero, within a VM, between VMs
 
 
 def test_transfers_are_counted_by_device(tmp_path: Path) -> None:

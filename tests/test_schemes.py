@@ -114,7 +114,7 @@ def test_domains_lose_savings_step_by_step(tmp_path):
 
 def test_a_vm_that_may_not_share_does_not(tmp_path):
     trace = contents(tmp_path / "t.content.parquet", [1] * 12)
-    assert savings(trace, tables={"vm": [{"name": "b", "share": False}]})["reclaimed"] == 7
+    assert savings(trace, tables={"vm": [{"name": "b", "sharing": False}]})["reclaimed"] == 7
 
 
 @pytest.mark.parametrize(("bits", "false"), [(16, 1), (17, 0)])

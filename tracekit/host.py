@@ -59,7 +59,7 @@ VM_FIELDS = (
     "first",  # page id of PPN 0
     "pages",  # size
     "populates",  # content rows make pages resident (the VM has no access rows to do so)
-    "shares",  # its pages may be shared
+    "sharing",  # its pages may be shared
     "resident",
     "space",  # with resident × the accesses of its pool: the page-accesses (space-time) that it has held
     "sole",  # pages that alone map their frame: what can be paged out
@@ -126,7 +126,7 @@ def make_host(vms: Sequence[Vm], frames: int, shares: bool, kin: bool = False) -
     page_vm[:] = np.repeat(np.arange(len(vms), dtype=np.uint16), size)
     books = np.zeros(len(vms), VM_RECORD).view(np.recarray)
     books["first"], books["pages"] = [vm.base for vm in vms], size
-    books["shares"] = True
+    books["sharing"] = True
     return Host(
         frame=arrays.full(pages if shares else 0, NONE),
         digest=arrays.zeros(pages, np.uint64),

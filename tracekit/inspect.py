@@ -83,7 +83,9 @@ def sharing(trace: Trace, digest: np.ndarray, told: np.ndarray) -> pl.DataFrame:
     saved = (pl.col("pages") - pl.col("distinct")).alias("reclaimed")
     counts = counts.insert_column(0, pl.Series("vm", [vm.name for vm in trace.vms], pl.String)).filter(pl.col("pages") > 0)
     total = counts.select(pl.lit("*").alias("vm"), pl.exclude("vm").sum())
-    return pl.concat([counts, total]).with_columns(saved)
+    return pl.concat([counts, total]).select(
+        "vm", "pages", "zero", "distinct", "shared", saved, pl.exclude("vm", "pages", "zero", "distinct", "shared")
+    )
 
 
 @dataclass

@@ -80,7 +80,7 @@ class Run:
         self._host = make_host(trace.vms, self._frames, "sharing" in self.modules, kin)
         unbounded = getattr(self.modules.get("paging"), "name", "") == "unbounded"
         self._host.vm.populates[:] = [unbounded or "access" not in vm.kinds for vm in trace.vms]
-        self._host.vm.shares[:] = options["share"]
+        self._host.vm.sharing[:] = options["sharing"]
         self._states: dict[str, Any] = {"host": self._host}
         # Targets decide the pools of the policies, so whoever sets targets is set up first.
         for stage, module in sorted(self.modules.items(), key=lambda item: item[0] != "tax"):

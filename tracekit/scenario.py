@@ -71,7 +71,7 @@ class VmParams:
     shares: int = param(0, "shares; 0: ten a MiB of its size", low=0, high=1 << 40)
     place: Size = param(Size(0), "machine address of its page 0, for remapping", "byte", low=0, high=1 << 43)
     node: int = param(0, "NUMA node that its memory lies on", low=0, high=1023)
-    share: bool = param(True, "its pages may be shared")
+    sharing: bool = param(True, "its pages may be shared")
     salt: str = param("", "VMs of the same salt may share where sharing.domain is salted")
 
 
@@ -107,11 +107,11 @@ class Variant:
         return {stage: cls(params) for stage, (cls, params) in self.stages.items()}
 
     def vm_options(self, vms: Sequence[Vm]) -> dict[str, np.ndarray]:
-        """Per-VM arrays: min, max (pages), shares, place (page), node, share, salt (0: none); and swap (pages, −1 without limit)."""
+        """Per-VM arrays: min, max (pages), shares, place (page), node, sharing, salt (0: none); and swap (pages, −1 without limit)."""
         size = np.array([vm.pages for vm in vms], np.int64)
         options = {name: np.zeros_like(size) for name in ("min", "place", "node")}
         options |= {"max": size.copy(), "shares": np.maximum(size * 10 // 256, 1), "salt": np.zeros(len(vms), np.uint64)}
-        options["share"] = np.ones(len(vms), np.bool_)
+        options["sharing"] = np.ones(len(vms), np.bool_)
         for given in self.vms:
             matching = [i for i, vm in enumerate(vms) if fnmatchcase(vm.name, given.name)]
             if not matching:
@@ -121,7 +121,7 @@ class Variant:
                 options["max"][i] = min(pages_of(given.max) or size[i], size[i])
                 options["shares"][i] = given.shares or options["shares"][i]
                 options["place"][i] = pages_of(given.place)
-                options["node"][i], options["share"][i] = given.node, given.share
+                options["node"][i], options["sharing"][i] = given.node, given.sharing
                 options["salt"][i] = xxhash.xxh3_64_intdigest(given.salt.encode()) if given.salt else 0
                 if options["min"][i] > options["max"][i]:
                     raise ScenarioError(f"[[vm]] name = {given.name!r}: min is larger than max or than the size of VM {vms[i].name!r}")

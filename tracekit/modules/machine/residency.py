@@ -167,7 +167,7 @@ def put_out(h, p, page, incoming):
     """
     vm = vm_of(h, page)
     h.vm[vm].sole -= 1
-    if may_share and shares_victims and h.flags[page] & KNOWN and h.kind[h.frame[page]] != SHARED and h.vm[vm].shares:
+    if may_share and shares_victims and h.flags[page] & KNOWN and h.kind[h.frame[page]] != SHARED and h.vm[vm].sharing:
         unlist(h, h.frame[page])
         label = label_of(h, page)
         g = find(h, label)

@@ -61,7 +61,7 @@ def scan_page(h, p, s, v, d, page):
     f = h.frame[page]
     vm = h.page_vm[page]
     h.vm[vm].scanned += 1
-    if f == NONE or not h.flags[page] & KNOWN or not h.vm[vm].shares:
+    if f == NONE or not h.flags[page] & KNOWN or not h.vm[vm].sharing:
         seen(s, v, page, NONE, ABSENT)
         return
     if h.kind[f] == SHARED:
