@@ -22,7 +22,8 @@ WRITERS = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
 def table(trace: Trace, seconds: float = 60.0) -> pl.LazyFrame:
     """One row a part of the sharers that write: writers (part), shared, saved before, reserve, saved after (MiB), rate (MiB/s)."""
     digest, told, _ = last_contents(trace)
-    _, mappers = count_values(digest[told])
+    contents, mappers = count_values(digest[told])
+    mappers = mappers[np.argsort(contents)]
     mappers = mappers[mappers > 1].astype(np.int64)
     shared, saved = int(mappers.sum()), int((mappers - 1).sum())
     frame_of = np.repeat(np.arange(len(mappers)), mappers)

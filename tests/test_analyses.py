@@ -75,7 +75,7 @@ def test_the_real_ballooning_experiment_beside_its_replay():
 
 def test_the_cost_of_a_balloon_falls_with_what_it_leaves():
     analysis = load("balloon_cost")
-    balloon = {"module": ["esx", "native"], "guest": "lru", "inflate": "1GiB"}
+    balloon = {"module": ["esx", "native"], "guest": "lru", "inflate": "1GiB", "per_page": 64}
     balloon |= {"targets": ["0s=96MiB", "0s=144MiB"], "memory": ["96MiB", "144MiB"]}
     results = balloon_workload({"balloon": balloon, "paging": {"module": "unbounded"}}, "30s")
     frame = analysis.table(results).collect()

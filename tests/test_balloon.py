@@ -44,7 +44,7 @@ def test_guests_do_what_their_slow_twin_does(tmp_path_factory, rows, schedule, k
     files = save(tmp_path_factory.mktemp("twin"), rows, VMS)
     how = {"inflate": 2, "deflate": 3, "cap": 0.9}
     balloon = {name: value * PAGE if name != "cap" else value for name, value in how.items()} | {"module": "esx", "load": f"{load}ns"}
-    balloon |= {"kernel": kernel * PAGE, "per_page": 0, "swap": (swap or 0) * PAGE, "guest": "lru"}
+    balloon |= {"kernel": kernel * PAGE, "swap": (swap or 0) * PAGE, "guest": "lru"}
     balloon["targets"] = " ".join(f"{t}ns={pages * PAGE}" for t, pages in schedule)
     results = tracekit.replay(files, {"balloon": balloon, "paging": {"module": "lru", "frames": frames}}, auditing=True)
     twin = Ballooned(VMS, rows, frames=frames, kernel=kernel, swap=swap, schedule=schedule, load=load, **how).run()
@@ -56,7 +56,7 @@ def test_guests_do_what_their_slow_twin_does(tmp_path_factory, rows, schedule, k
 @given(captures(), st.integers(1, 6))
 def test_without_a_hypervisor_only_the_guest_pages(tmp_path_factory, rows, memory):
     files = save(tmp_path_factory.mktemp("native"), rows, VMS)
-    balloon = {"module": "native", "per_page": 0, "memory": memory * PAGE}
+    balloon = {"module": "native", "memory": memory * PAGE}
     results = tracekit.replay(files, {"balloon": balloon, "paging": {"module": "lru", "frames": 12}}, auditing=True)
     twin = Ballooned(VMS, rows, frames=12, at_start=memory).run()
     agree(rows_of(results, "balloon"), twin.table())
@@ -106,7 +106,7 @@ def test_a_zero_page_thread_touches_free_pages(tmp_path):
     """Two free pages a second are zeroed, and so come to need a frame of the host."""
     rows = [{"kind": "access", "vm": "a", "t": t * SECOND, "ppn": t % 4, "write": True} for t in range(5)]
     files = save(tmp_path, [*rows, {"kind": "event", "vm": "a", "t": 4 * SECOND, "what": "mark"}], {"a": 16})
-    scenario = {"balloon": {"module": "esx", "zeroing": 2, "per_page": 0}, "paging": {"module": "lru", "frames": 16}}
+    scenario = {"balloon": {"module": "esx", "zeroing": 2}, "paging": {"module": "lru", "frames": 16}}
     results = tracekit.replay(files, scenario, auditing=True)
     assert rows_of(results, "balloon")["a"]["zeroed"] == 8
     assert rows_of(results, "vm")["a"]["resident"] == 9  # pages 1 to 8 zeroed, the lowest free ones first, and page 0

@@ -15,6 +15,7 @@ from reference import Machine, agree, rows_of, save
 import tracekit
 from tracekit.host import HINT, KNOWN, SHARED, audit, make_host
 from tracekit.inspect import expected_collisions
+from tracekit.kernel import entry
 from tracekit.module import NoState
 from tracekit.modules.machine.discovery import began, make_discovery
 from tracekit.modules.machine.frames import attach
@@ -22,6 +23,20 @@ from tracekit.modules.sharing.scan import scan_page
 from tracekit.trace import Vm
 
 SIX_VMS = Path(__file__).parents[1] / "traces" / "six-vms.content.parquet"
+
+
+@entry
+def hold(h, p, d, page, frame, digest):
+    """Map a page of known content to a frame."""
+    attach(h, p, h.page_vm[page], page, frame)
+    h.digest[page] = digest
+    h.flags[page] |= KNOWN
+    began(d, page, digest)
+
+
+@entry
+def scan(h, p, d, page):
+    scan_page(h, p, p, h, d, page)
 
 
 def test_figure_3():
@@ -34,15 +49,12 @@ def test_figure_3():
     free = [frame for frame in range(frames) if frame not in mapped.values()]
     h.free_frames[: len(free)], h.free[0] = free, len(free)
     for page, frame in mapped.items():
-        attach(h, p, h.page_vm[page], np.uint32(page), np.uint32(frame))
-        h.digest[page] = 0x2BD806AF
-        h.flags[page] |= KNOWN
-        began(d, np.uint32(page), np.uint64(0x2BD806AF))
+        hold(h, p, d, np.uint32(page), np.uint32(frame), np.uint64(0x2BD806AF))
 
-    scan_page(h, p, p, h, d, hinted)
+    scan(h, p, d, hinted)
     assert (h.frame[hinted], h.kind[0x123B], h.refs[0x123B]) == (0x123B, HINT, 1)
     audit(h)
-    scan_page(h, p, p, h, d, scanned)
+    scan(h, p, d, scanned)
     assert h.frame[scanned] == h.frame[hinted] == 0x123B
     assert (h.kind[0x123B], h.refs[0x123B]) == (SHARED, 2)  # both copy-on-write
     assert h.free[0] == len(free) + 1 and h.free_frames[len(free)] == 0x1096

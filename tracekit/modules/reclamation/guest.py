@@ -100,7 +100,12 @@ class Guest(Reclaiming):
             high=1 << 44,
         )
         per_page: int = param(
-            64, "memory that it keeps for each page of its configured size (Linux: struct page)", "byte", low=0, high=4096
+            0,
+            "memory that it keeps for each page of its configured size, likewise (Linux's struct page: 64; a capture of all of the "
+            "guest's accesses shows those pages already)",
+            "byte",
+            low=0,
+            high=4096,
         )
         swap: Size = param(Size(0), "the guest's own swap; 0: without limit. Once it is full it gives up no more pages", "byte", low=0)
         zeroing: int = param(0, "free pages that the guest zeroes in a second, as Windows does; each is a touch", "1/s", low=0)
