@@ -1,0 +1,73 @@
+"""Every column of every trace and result table: its name, type, unit and meaning. Nowhere else.
+
+Docs, readers, writers and checks take them from here. A trace kind is a table of rows in (t, seq) order; a result
+table is tidy: one row an observation, beginning with ``variant, trace, t, vm``.
+"""
+
+from tracekit.schema.reclamation import (
+    BALLOON,
+    FAULTS,
+    HEAT,
+    MRC,
+    PARTITION,
+    SWAP,
+    WORKING_SET,
+    WORKING_SET_CURVE,
+    WORKING_SET_PAIRS,
+    WORKING_SET_SUMMARY,
+)
+from tracekit.schema.remapping import CONCENTRATION, COPIES, REMAPS, SWIOTLB, TIERS
+from tracekit.schema.results import RESULT_KEY, RUNS, VARIANTS, VM
+from tracekit.schema.sharing import DISCOVERY, KSM, SAVINGS
+from tracekit.schema.table import Column, Table
+from tracekit.schema.tax import ALLOCATION, SAMPLING
+from tracekit.schema.traces import CAPABILITIES, EVENTS, KINDS, METADATA_KEY, SCHEMA_VERSION, ZERO_DIGEST
+
+__all__ = [
+    "ALLOCATION",
+    "BALLOON",
+    "CAPABILITIES",
+    "CONCENTRATION",
+    "COPIES",
+    "DISCOVERY",
+    "EVENTS",
+    "FAULTS",
+    "HEAT",
+    "KINDS",
+    "KSM",
+    "METADATA_KEY",
+    "MRC",
+    "PARTITION",
+    "REMAPS",
+    "RESULTS",
+    "RESULT_KEY",
+    "RUNS",
+    "SAMPLING",
+    "SAVINGS",
+    "SCHEMA_VERSION",
+    "SWAP",
+    "SWIOTLB",
+    "TIERS",
+    "VARIANTS",
+    "VM",
+    "WORKING_SET",
+    "WORKING_SET_CURVE",
+    "WORKING_SET_PAIRS",
+    "WORKING_SET_SUMMARY",
+    "ZERO_DIGEST",
+    "Column",
+    "Table",
+]
+
+#: Result tables by name; a module may declare more of its own.
+RESULTS: dict[str, Table] = {
+    table.name: table
+    for table in (
+        *(VARIANTS, RUNS, VM),
+        *(SAVINGS, DISCOVERY, KSM),
+        *(SAMPLING, ALLOCATION),
+        *(COPIES, REMAPS, SWIOTLB, CONCENTRATION, TIERS),
+        *(FAULTS, BALLOON, SWAP),
+        *(WORKING_SET_CURVE, WORKING_SET, WORKING_SET_SUMMARY, WORKING_SET_PAIRS, HEAT),
+    )
+}
