@@ -1,7 +1,7 @@
 """Does a replayed guest page out what a real one did behind the same balloon?
 
 Method: a real Linux guest of 192 MiB was ballooned to 128, 96, 80, 112 and back to 192 MiB, 12 s each, while a program wrote
-64 MiB over and over (traces/marks/balloon-experiment.tsv: the guest's own counters). The same workload's accesses without a
+64 MiB over and over (traces/experiments/balloon.tsv: the guest's own counters). The same workload's accesses without a
 balloon (traces/balloon-workload) are replayed under the same targets (preset balloon). The real guest was slowed down by its
 paging, the replay keeps the trace's pace; so beside what it pages out in a phase stands what it would have paged out in 12 s
 of wall time, if every page that goes through the swap takes PAGE_TIME and the program sleeps whenever it waits for nothing
@@ -29,7 +29,7 @@ import polars as pl
 
 import tracekit as tk
 
-REAL = Path(__file__).parent.parent / "traces" / "marks" / "balloon-experiment.tsv"
+REAL = Path(__file__).parent.parent / "traces" / "experiments" / "balloon.tsv"
 #: Targets in MiB, and when each ends in the replay (s after the first row; at the end, the last row).
 PHASES = ((192, 39), (128, 51), (96, 63), (80, 75), (112, 87), (192, 1000))
 SECONDS = 12

@@ -225,7 +225,8 @@ def write_experiment(source: Path) -> None:
         if said.startswith("STAT") and targets:
             counts = [re.search(rf"\b{name}(\d+)", said)[1] for name in columns]  # pyright: ignore[reportOptionalSubscript]
             lines.append("\t".join([t, str(targets[-1]), *counts]))
-    (HERE / "marks" / "balloon-experiment.tsv").write_text("\n".join(lines) + "\n")
+    (HERE / "experiments").mkdir(exist_ok=True)
+    (HERE / "experiments" / "balloon.tsv").write_text("\n".join(lines) + "\n")
 
 
 def digest_of(path: Path) -> str:

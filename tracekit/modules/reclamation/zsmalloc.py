@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tracekit.kernel import jit
+from tracekit.kernel import callable_jit
 from tracekit.units import PAGE_BYTES
 
 SMALLEST, STEP = 32, 16
@@ -42,14 +42,14 @@ def size_classes(chain: int) -> Classes:
     return Classes(of, sizes[kept], frames[kept], fit[kept], np.zeros(int(kept.sum()), np.int64))
 
 
-@jit
+@callable_jit
 def frames_of(q, which, objects):
     """Frames that so many objects of a class take."""
     full, rest = objects // q.fit[which], objects % q.fit[which]
     return full * q.frames[which] + (rest * q.size[which] + PAGE_BYTES - 1) // PAGE_BYTES
 
 
-@jit
+@callable_jit
 def growth(q, which):
     """Frames, none or one, that one more object of a class takes."""
     return frames_of(q, which, q.objects[which] + 1) - frames_of(q, which, q.objects[which])
