@@ -241,5 +241,7 @@ def test_targets_leave_room_for_the_pool(tmp_path):
     results = tracekit.replay(testing.write_traces(tmp_path), tables, auditing=True)
     targets = results.allocation.group_by("t").agg(target=pl.col("target").sum())
     both = results.swap.filter(pl.col("vm") == "*").join(targets, on="t").collect()
-    assert both["pool"].max() > 3
-    assert (both["target"] + both["pool"] <= 40).mean() > 0.9  # the pool may have grown since the last targets
+    assert both["pool"].min() > 10
+    # 40 frames less 6 % are for targets and pool together; the pool may have changed since the targets were last set
+    assert (both["target"] + both["pool"]).mean() == pytest.approx(38, abs=1.5)
+    assert both["target"].max() < 38 - 10
