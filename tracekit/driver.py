@@ -72,6 +72,7 @@ def build(stages: Mapping[str, Module], kinds: tuple[str, ...]) -> Driver:
 def _imports(policies: Mapping[str, type], others: Mapping[str, type]) -> str:
     """Bind every policy's functions, and every other stage's hooks, to the names that the code below uses."""
     lines = [
+        "import numpy as np",
         "from tracekit.kernel import entry, jit",
         "from tracekit.prefetch import prefetch",
         f"may_share = {'sharing' in policies}",
@@ -116,6 +117,11 @@ def _file(package: ModuleType, name: str) -> Path:
     return Path(package.__path__[0]) / f"{name}.py"
 
 
+def _unsigned(column: str, value: str) -> str:
+    """A VM's number as an index that the compiled code need not ask whether it is negative, as it does not of rows either."""
+    return f"np.uint32({value})" if column == "vm" else value
+
+
 class _Rows:
     """Writes the loops over rows, and collects the columns and states that they take."""
 
@@ -133,9 +139,19 @@ class _Rows:
         if not calls:
             return ""
         wanted = [column for k, column in self.columns if k == kind]
-        fetch = "".join(f"                {column} = {kind}_{column}[i]\n" for column in wanted)
+        fetch = "".join(f"                {column} = {_unsigned(column, f'{kind}_{column}[i]')}\n" for column in wanted)
         body = "".join(f"                {line}\n" for call in calls for line in call.splitlines())
-        return f"        if kind == {KIND_ORDER.index(kind)}:  # {kind}\n            for i in range(first, end):\n{fetch}{body}".rstrip()
+        before, each, after = self._clock(kind)
+        rows = f"{before}            for i in range(np.uint64(first), np.uint64(end)):\n{each}{fetch}{body}{after}".rstrip()
+        return f"        if kind == {KIND_ORDER.index(kind)}:  # {kind}\n{rows}"
+
+    def _clock(self, kind: str) -> tuple[str, str, str]:
+        """Lines before, in and after the loop that count accesses: those so far must be known at any of them."""
+        if kind != "access" or "paging" not in self._policies:
+            return "", "", ""
+        host = self._state("host")
+        before = f"            before = {host}.accesses[0] - first\n            count_accesses({host}, access_vm, first, end)\n"
+        return before, f"                {host}.accesses[0] = before + np.int64(i)\n", f"            {host}.accesses[0] = before + end\n"
 
     def _want(self, kind: str, *columns: str) -> None:
         for column in columns:
@@ -154,7 +170,7 @@ class _Rows:
             return []
         self._want("access", "vm", "page", "write")
         calls = [
-            f"ahead = access_page[min(i + {_AHEAD}, end - 1)]",
+            f"ahead = access_page[min(i + np.uint64({_AHEAD}), np.uint64(end - 1))]",
             f"prefetch({self._state('host')}.flags, ahead)",
             f"soon({self._state('paging')}, ahead)",
         ]

@@ -17,7 +17,10 @@ def _fetch(typing_context, array, index):
     def code(context, builder, signature, arguments):
         array_type, index_type = signature.args
         struct = context.make_array(array_type)(context, builder, arguments[0])
-        (stride,) = cgutils.unpack_tuple(builder, struct.strides, 1)
+        if array_type.layout == "C":
+            stride = ir.Constant(ir.IntType(64), context.get_abi_sizeof(context.get_data_type(array_type.dtype)))
+        else:
+            (stride,) = cgutils.unpack_tuple(builder, struct.strides, 1)
         offset = builder.mul(context.cast(builder, arguments[1], index_type, types.intp), stride)
         address = builder.gep(builder.bitcast(struct.data, byte), [offset])
         function = ir.FunctionType(ir.VoidType(), [byte, word, word, word])

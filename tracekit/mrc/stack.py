@@ -10,14 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tracekit.bits import ones
 from tracekit.kernel import jit
 
 NEVER = np.uint32(0xFFFFFFFF)
 BLOCK = 512
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
 _ALL = ~np.uint64(0)
-_S1, _S2, _S4, _S8, _S16, _S32 = (np.uint64(1 << k) for k in range(6))
-_M1, _M2, _M4 = (np.uint64(m) for m in (0x5555555555555555, 0x3333333333333333, 0x0F0F0F0F0F0F0F0F))
 
 
 class Stack(NamedTuple):
@@ -53,17 +52,6 @@ def stacks(pages: int, members: np.ndarray) -> Stack:
 
 
 @jit
-def _bits(x):
-    """How many bits are set; LLVM knows this form and makes it one instruction."""
-    x = x - ((x >> _S1) & _M1)
-    x = (x & _M2) + ((x >> _S2) & _M2)
-    x = (x + (x >> _S4)) & _M4
-    x = x + (x >> _S8)
-    x = x + (x >> _S16)
-    return np.int64((x + (x >> _S32)) & np.uint64(127))
-
-
-@jit
 def _add(s, pool, block, count):
     """Enter a change of a closed block."""
     base, blocks = (s.first[pool] >> 9) - 1, s.slots[pool] >> 9
@@ -78,9 +66,9 @@ def _behind(s, pool, slot):
     """Bits set behind a slot."""
     block, base = slot >> 9, s.first[pool] >> 6
     word = base + (slot >> 6)
-    count = _bits((s.word[word] >> np.uint64(slot & 63)) >> _ONE)
+    count = ones((s.word[word] >> np.uint64(slot & 63)) >> _ONE)
     for i in range(word + 1, base + ((block + 1) << 3)):
-        count += _bits(s.word[i])
+        count += ones(s.word[i])
     if block == s.now[pool] >> 9:
         return count
     count += s.live[pool]  # with those in the newest block; less all up to this block

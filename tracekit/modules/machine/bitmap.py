@@ -6,6 +6,7 @@ handful of steps, without a heap. The functions take any state that has the arra
 
 import numpy as np
 
+from tracekit.bits import highest
 from tracekit.kernel import jit
 
 _ONE = np.uint64(1)
@@ -66,16 +67,5 @@ def largest(s, pool):
     """The largest number entered."""
     i = 0
     for level in range(s.level.shape[1] - 2, -1, -1):
-        i = (i << 6) | _highest(s.words[s.level[pool, level] + i])
+        i = (i << 6) | highest(s.words[s.level[pool, level] + i])
     return i
-
-
-@jit
-def _highest(word):
-    """Number of the highest bit set."""
-    bit = 0
-    for step in (32, 16, 8, 4, 2, 1):
-        if word >> np.uint64(step) != _ZERO:
-            word >>= np.uint64(step)
-            bit += step
-    return bit

@@ -29,7 +29,7 @@ def pool_of(vm):
 @jit
 def vm_of(h, page):
     """The VM of a page."""
-    return np.int64(h.page_vm[page]) if h.vm.size > 1 else 0
+    return np.uint32(h.page_vm[page]) if h.vm.size > 1 else np.uint32(0)
 
 
 @jit

@@ -23,9 +23,23 @@ from tracekit.prefetch import prefetch
 def access(h, p, vm, page, write):
     """The guest touches a page. Returns whether the page has come to be on a private frame by that."""
     now_private = use(h, p, vm, page, write)
-    h.vm[vm].accesses += 1  # last: what comes and goes for an access does so before it
-    h.accesses[0] += 1
+    if not one_pool:
+        h.vm[vm].accesses += 1  # last: what comes and goes for an access does so before it
     return now_private
+
+
+@jit
+def count_accesses(h, vm, first, end):
+    """Count the accesses of a run of rows by VM, where nobody asks how many there were before the run has ended."""
+    if not one_pool or first == end:
+        return
+    since, last = np.uint64(first), np.uint64(end)
+    if h.vm.size > 1:
+        for i in range(since, last):
+            if vm[i] != vm[since]:
+                h.vm[np.uint32(vm[since])].accesses += np.int64(i - since)
+                since = i
+    h.vm[np.uint32(vm[since])].accesses += np.int64(last - since)
 
 
 @jit
@@ -65,23 +79,25 @@ def fault(h, p, vm, page):
         h.vm[vm].minor += 1
     else:
         h.vm[vm].cold += 1
-    h.flags[page] = (flags | TOUCHED) & ~SWAPPED
+    flags = (flags | TOUCHED) & ~SWAPPED
     if plain and h.free[0] == 0:
-        relay(h, p, vm, page)
+        relay(h, p, vm, page, flags)
     else:
+        h.flags[page] = flags
         attach(h, p, vm, page, take(h, p, page))
 
 
 @jit
-def relay(h, p, vm, page):
+def relay(h, p, vm, page, flags):
     """The frame of the policy's victim goes straight to a page: what taking and attaching do where nothing else can happen.
 
-    Within a VM that changes nothing but who has the frame, which is most of what a textbook cache does.
+    Within a VM that changes nothing but who has the frame, which is most of what a textbook cache does. ``flags`` are those
+    that the page comes with.
     """
     out = victim(p, 0, page)
     fetch(h, upcoming(p, 0))
     h.flags[out] = (h.flags[out] | SWAPPED) & ~RESIDENT
-    h.flags[page] |= RESIDENT
+    h.flags[page] = flags | RESIDENT
     payer = vm_of(h, out)
     h.vm[payer].swapped += 1
     h.vm[payer].page_outs += 1
@@ -97,7 +113,8 @@ def relay(h, p, vm, page):
 def fetch(h, page):
     """Have the processor fetch what paging a page out will look at."""
     prefetch(h.flags, page)
-    prefetch(h.page_vm, page)
+    if h.vm.size > 1:
+        prefetch(h.page_vm, page)
 
 
 @jit

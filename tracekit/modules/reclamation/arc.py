@@ -8,14 +8,18 @@ from typing import NamedTuple
 import numpy as np
 
 from tracekit.kernel import jit
-from tracekit.modules.reclamation.queues import OFF, Queued, Queues, drop, is_on, move, pop, push, queues, upcoming
+from tracekit.modules.reclamation.queues import OFF, Queued, Queues, belongs, drop, length, move, pop, push, queues, upcoming
 from tracekit.modules.reclamation.replacement import Pools
 
-_T1, _T2, _B1, _B2, _FROM_B1, _FROM_B2 = 0, 1, 2, 3, 4, 5
+_T1, _T2, _B1, _B2 = 0, 1, 2, 3
+_NEW, _WAS_B1, _WAS_B2 = 0, 1, 2
 
 
 class Balance(NamedTuple):
-    """T1, T2 and their ghosts B1, B2 of each pool (a ghost that comes in is awaited), and where the balance stands."""
+    """T1, T2 and their ghosts B1, B2 of each pool, and where the balance stands.
+
+    The note of a page that comes in says which ghosts it was one of.
+    """
 
     queue: Queues
     p: np.ndarray  # float64 by pool: pages that T1 should have
@@ -31,7 +35,7 @@ class Arc(Queued):
     name = "arc"
 
     def state(self, pools: Pools) -> Balance:
-        return Balance(queues(pools, 6), np.zeros(pools.number), pools.capacity)
+        return Balance(queues(pools, 4), np.zeros(pools.number), pools.capacity)
 
     @staticmethod
     @jit
@@ -42,32 +46,35 @@ class Arc(Queued):
     @jit
     def admit(s, pool, page):
         q = s.queue
-        _await(s, pool, page)
-        if q.on[page] == OFF:
+        if q.page[page].on != OFF:
+            _learn(s, pool, page)
+        if q.page[page].note == _NEW:
             push(q, pool, _T1, page)
         else:
-            drop(q, pool, page)
+            q.page[page].note = _NEW
             push(q, pool, _T2, page)
 
     @staticmethod
     @jit
     def victim(s, pool, page):
         q = s.queue
-        length = q.length
-        _await(s, pool, page)
-        from_b2 = is_on(q, pool, _FROM_B2, page)
+        was = _NEW
+        if belongs(q, pool, page):
+            if q.page[page].on != OFF:
+                _learn(s, pool, page)
+            was = q.page[page].note
+        t1, t2 = length(q, pool, _T1), length(q, pool, _T2)
         remember = True
-        if not from_b2 and not is_on(q, pool, _FROM_B1, page):  # case IV: a page without history
-            if length[pool, _T1] + length[pool, _B1] >= s.c[pool]:
-                if length[pool, _B1] > 0:
+        if was == _NEW:  # case IV: a page without history
+            b1, b2 = length(q, pool, _B1), length(q, pool, _B2)
+            if t1 + b1 >= s.c[pool]:
+                if b1 > 0:
                     pop(q, pool, _B1)
                 else:
                     remember = False
-            elif length[pool, _T1] + length[pool, _T2] + length[pool, _B1] + length[pool, _B2] >= 2 * s.c[pool]:
-                if length[pool, _B2] > 0:
-                    pop(q, pool, _B2)
-        t1 = length[pool, _T1]
-        if length[pool, _T2] == 0 or (t1 > 0 and (not remember or t1 > s.p[pool] or (from_b2 and t1 == s.p[pool]))):
+            elif b2 > 0 and t1 + t2 + b1 + b2 >= 2 * s.c[pool]:
+                pop(q, pool, _B2)
+        if t2 == 0 or (t1 > 0 and (not remember or t1 > s.p[pool] or (was == _WAS_B2 and t1 == s.p[pool]))):
             leaves = pop(q, pool, _T1)
             if remember:
                 push(q, pool, _B1, leaves)
@@ -79,20 +86,20 @@ class Arc(Queued):
     @staticmethod
     @jit
     def upcoming(s, pool):
-        which = _T1 if s.queue.length[pool, _T1] > s.p[pool] else _T2
-        return upcoming(s.queue, pool, which, s.queue.book[pool, which].tail)
+        which = _T1 if length(s.queue, pool, _T1) > s.p[pool] else _T2
+        return upcoming(s.queue, pool, which)
 
 
 @jit
-def _await(s, pool, page):
-    """A page comes in: if it is a ghost, the balance shifts, and the ghost is awaited."""
+def _learn(s, pool, page):
+    """A ghost comes in: the balance shifts, and it is a ghost no more."""
     q = s.queue
-    b1, b2 = q.length[pool, _B1], q.length[pool, _B2]
-    if is_on(q, pool, _B1, page):
+    b1, b2 = length(q, pool, _B1), length(q, pool, _B2)
+    record = q.page[page]
+    if record.on == _B1:
         s.p[pool] = min(s.p[pool] + max(1.0, b2 / b1), float(s.c[pool]))
-        drop(q, pool, page)
-        push(q, pool, _FROM_B1, page)
-    elif is_on(q, pool, _B2, page):
+        record.note = _WAS_B1
+    else:
         s.p[pool] = max(s.p[pool] - max(1.0, b1 / b2), 0.0)
-        drop(q, pool, page)
-        push(q, pool, _FROM_B2, page)
+        record.note = _WAS_B2
+    drop(q, pool, page)

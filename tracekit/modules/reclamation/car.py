@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tracekit.kernel import jit
-from tracekit.modules.reclamation.queues import Queued, Queues, drop, pop, push, queues
+from tracekit.modules.reclamation.queues import Queued, Queues, drop, length, pop, push, queues
 from tracekit.modules.reclamation.replacement import Pools
 
 _T1, _T2, _B1, _B2 = 0, 1, 2, 3
@@ -43,17 +43,17 @@ class Car(Queued):
     @jit
     def admit(s, pool, page):
         q = s.queue
-        b1, b2 = q.length[pool, _B1], q.length[pool, _B2]
+        b1, b2 = length(q, pool, _B1), length(q, pool, _B2)
         into = _T2
-        if q.on[page] == _B1:
+        if q.page[page].on == _B1:
             s.p[pool] = min(s.p[pool] + max(1.0, b2 / b1), float(s.c[pool]))
             drop(q, pool, page)
-        elif q.on[page] == _B2:
+        elif q.page[page].on == _B2:
             s.p[pool] = max(s.p[pool] - max(1.0, b1 / b2), 0.0)
             drop(q, pool, page)
         else:
             into = _T1
-            t1, t2 = q.length[pool, _T1], q.length[pool, _T2]
+            t1, t2 = length(q, pool, _T1), length(q, pool, _T2)
             if b1 > 0 and t1 + b1 >= s.c[pool]:
                 pop(q, pool, _B1)
             elif b2 > 0 and t1 + t2 + b1 + b2 >= 2 * s.c[pool]:
@@ -66,7 +66,7 @@ class Car(Queued):
     def victim(s, pool, page):
         q = s.queue
         while True:
-            t1, t2 = q.length[pool, _T1], q.length[pool, _T2]
+            t1, t2 = length(q, pool, _T1), length(q, pool, _T2)
             from_t1 = t2 == 0 or (t1 > 0 and t1 >= max(1.0, s.p[pool]))
             leaves = pop(q, pool, _T1 if from_t1 else _T2)
             if s.used[leaves] == 0:

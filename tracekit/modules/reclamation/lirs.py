@@ -11,18 +11,19 @@ import numpy as np
 
 from tracekit.kernel import jit
 from tracekit.module import param
-from tracekit.modules.reclamation.queues import OFF, Queued, Queues, drop, move, oldest, pop, push, queues
+from tracekit.modules.reclamation.queues import OFF, Queued, Queues, drop, length, move, oldest, pop, push, queues, upcoming
 from tracekit.modules.reclamation.replacement import Pools, Replacement
+from tracekit.prefetch import prefetch
 
 _HIR, _GONE = 0, 1
+_LIR = 1
 
 
 class Recencies(NamedTuple):
     """The stack S of each pool, the list Q of its resident HIR pages, and that of those in S that are not resident."""
 
-    stack: Queues
+    stack: Queues  # the note of a page is 1 if it is LIR
     queue: Queues
-    is_lir: np.ndarray  # bool by page
     lir: np.ndarray  # int64 by pool: its LIR pages
     most_lir: np.ndarray  # int64 by pool
     most_stack: np.ndarray  # int64 by pool
@@ -51,16 +52,26 @@ class Lirs(Queued):
     def state(self, pools: Pools) -> Recencies:
         hir = np.maximum(1, (pools.capacity * self.params.hir).astype(np.int64))
         most = np.maximum(0, pools.capacity - hir), (pools.capacity * self.params.stack).astype(np.int64)
-        is_lir, lir = np.zeros(pools.pages, np.bool_), np.zeros(pools.number, np.int64)
-        return Recencies(queues(pools, 1), queues(pools, 2), is_lir, lir, *most)
+        return Recencies(queues(pools, 1), queues(pools, 2), np.zeros(pools.number, np.int64), *most)
+
+    @staticmethod
+    @jit
+    def soon(s, page):
+        prefetch(s.stack.page, page)
+        prefetch(s.queue.page, page)
+
+    @staticmethod
+    @jit
+    def upcoming(s, pool):
+        return upcoming(s.queue, pool, _HIR)
 
     @staticmethod
     @jit
     def touch(s, pool, page):
-        if s.is_lir[page]:
+        if s.stack.page[page].note == _LIR:
             move(s.stack, pool, 0, page)
             _prune(s, pool)
-        elif s.stack.on[page] == OFF:
+        elif s.stack.page[page].on == OFF:
             push(s.stack, pool, 0, page)
             move(s.queue, pool, _HIR, page)
             _bound(s, pool)
@@ -70,12 +81,12 @@ class Lirs(Queued):
     @staticmethod
     @jit
     def admit(s, pool, page):
-        if s.stack.on[page] != OFF:
+        if s.stack.page[page].on != OFF:
             _promote(s, pool, page)
         else:
             push(s.stack, pool, 0, page)
             if s.lir[pool] < s.most_lir[pool]:
-                s.is_lir[page] = True
+                s.stack.page[page].note = _LIR
                 s.lir[pool] += 1
             else:
                 push(s.queue, pool, _HIR, page)
@@ -84,10 +95,10 @@ class Lirs(Queued):
     @staticmethod
     @jit
     def remove(s, pool, page):
-        if s.stack.on[page] != OFF:
+        if s.stack.page[page].on != OFF:
             drop(s.stack, pool, page)
-        if s.is_lir[page]:
-            s.is_lir[page] = False
+        if s.stack.page[page].note == _LIR:
+            s.stack.page[page].note = 0
             s.lir[pool] -= 1
         else:
             drop(s.queue, pool, page)
@@ -96,10 +107,10 @@ class Lirs(Queued):
     @staticmethod
     @jit
     def victim(s, pool, page):
-        if s.queue.length[pool, _HIR] == 0:
+        if length(s.queue, pool, _HIR) == 0:
             _demote(s, pool)
         leaves = pop(s.queue, pool, _HIR)
-        if s.stack.on[leaves] != OFF:
+        if s.stack.page[leaves].on != OFF:
             push(s.queue, pool, _GONE, leaves)
         return leaves
 
@@ -109,7 +120,7 @@ def _promote(s, pool, page):
     """A HIR page on the stack, resident or not, becomes LIR."""
     drop(s.queue, pool, page)
     move(s.stack, pool, 0, page)
-    s.is_lir[page] = True
+    s.stack.page[page].note = _LIR
     s.lir[pool] += 1
     while s.lir[pool] > s.most_lir[pool]:
         _demote(s, pool)
@@ -121,7 +132,7 @@ def _demote(s, pool):
     _prune(s, pool)
     page = oldest(s.stack, pool, 0)
     drop(s.stack, pool, page)
-    s.is_lir[page] = False
+    s.stack.page[page].note = 0
     s.lir[pool] -= 1
     push(s.queue, pool, _HIR, page)
     _prune(s, pool)
@@ -130,18 +141,18 @@ def _demote(s, pool):
 @jit
 def _prune(s, pool):
     """Take HIR pages off the bottom of the stack; those not resident are forgotten."""
-    while s.stack.length[pool, 0] > 0:
+    while length(s.stack, pool, 0) > 0:
         page = oldest(s.stack, pool, 0)
-        if s.is_lir[page]:
+        if s.stack.page[page].note == _LIR:
             return
         drop(s.stack, pool, page)
-        if s.queue.on[page] == _GONE:
+        if s.queue.page[page].on == _GONE:
             drop(s.queue, pool, page)
 
 
 @jit
 def _bound(s, pool):
     """Forget pages that left memory first until the stack is within its bound."""
-    while s.stack.length[pool, 0] > s.most_stack[pool] and s.queue.length[pool, _GONE] > 0:
+    while length(s.stack, pool, 0) > s.most_stack[pool] and length(s.queue, pool, _GONE) > 0:
         page = pop(s.queue, pool, _GONE)
         drop(s.stack, pool, page)

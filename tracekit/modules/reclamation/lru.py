@@ -31,4 +31,4 @@ class Lru(Queued):
     @staticmethod
     @jit
     def upcoming(s, pool):
-        return upcoming(s.queue, pool, 0, s.queue.book[pool, 0].tail)
+        return upcoming(s.queue, pool, 0)

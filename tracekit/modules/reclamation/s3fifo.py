@@ -11,7 +11,7 @@ import numpy as np
 
 from tracekit.kernel import jit
 from tracekit.module import param
-from tracekit.modules.reclamation.queues import OFF, Queued, Queues, drop, is_on, pop, push, queues, upcoming
+from tracekit.modules.reclamation.queues import OFF, Queued, Queues, drop, is_on, length, pop, push, queues, upcoming
 from tracekit.modules.reclamation.replacement import Pools, Replacement
 
 _SMALL, _MAIN, _GHOST, _AWAITED = 0, 1, 2, 3
@@ -58,19 +58,19 @@ class S3Fifo(Queued):
     @staticmethod
     @jit
     def touch(s, pool, page):
-        uses = s.queue.note[page]
+        uses = s.queue.page[page].note
         if uses < _CAP:
-            s.queue.note[page] = uses + 1
+            s.queue.page[page].note = uses + 1
 
     @staticmethod
     @jit
     def admit(s, pool, page):
         q = s.queue
-        q.note[page] = 0
-        if q.on[page] != OFF:  # remembered
+        q.page[page].note = 0
+        if q.page[page].on != OFF:  # remembered
             drop(q, pool, page)
             push(q, pool, _MAIN, page)
-        elif s.early[pool] and q.length[pool, _SMALL] >= s.small[pool]:
+        elif s.early[pool] and length(q, pool, _SMALL) >= s.small[pool]:
             push(q, pool, _MAIN, page)
         else:
             push(q, pool, _SMALL, page)
@@ -83,31 +83,31 @@ class S3Fifo(Queued):
         if is_on(q, pool, _GHOST, page):
             drop(q, pool, page)
             push(q, pool, _AWAITED, page)
-        from_small = q.length[pool, _SMALL] >= s.small[pool] or q.length[pool, _MAIN] == 0
+        from_small = length(q, pool, _SMALL) >= s.small[pool] or length(q, pool, _MAIN) == 0
         while True:
-            if from_small and q.length[pool, _SMALL] > 0:
+            if from_small and length(q, pool, _SMALL) > 0:
                 leaves = pop(q, pool, _SMALL)
-                if q.note[leaves] < 2:
+                if q.page[leaves].note < 2:
                     _remember(s, pool, leaves)
                     return leaves
-                q.note[leaves] = 0
+                q.page[leaves].note = 0
             else:
                 leaves = pop(q, pool, _MAIN)
-                if q.note[leaves] == 0:
+                if q.page[leaves].note == 0:
                     return leaves
-                q.note[leaves] -= 1
+                q.page[leaves].note -= 1
             push(q, pool, _MAIN, leaves)
 
     @staticmethod
     @jit
     def upcoming(s, pool):
-        which = _SMALL if s.queue.length[pool, _SMALL] >= s.small[pool] else _MAIN
-        return upcoming(s.queue, pool, which, s.queue.book[pool, which].tail)
+        which = _SMALL if length(s.queue, pool, _SMALL) >= s.small[pool] else _MAIN
+        return upcoming(s.queue, pool, which)
 
 
 @jit
 def _remember(s, pool, page):
     if s.ghosts[pool] > 0:
-        if s.queue.length[pool, _GHOST] >= s.ghosts[pool]:
+        if length(s.queue, pool, _GHOST) >= s.ghosts[pool]:
             pop(s.queue, pool, _GHOST)
         push(s.queue, pool, _GHOST, page)

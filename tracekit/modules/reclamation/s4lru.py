@@ -9,7 +9,7 @@ import numpy as np
 
 from tracekit.host import NONE
 from tracekit.kernel import jit
-from tracekit.modules.reclamation.queues import Queued, Queues, move, oldest, pop, push, queues
+from tracekit.modules.reclamation.queues import Queued, Queues, length, move, oldest, pop, push, queues
 from tracekit.modules.reclamation.replacement import Pools
 
 _SEGMENTS = 4
@@ -41,7 +41,7 @@ class S4Lru(Queued):
     @staticmethod
     @jit
     def expired(s, pool, page, faults):
-        if s.over[pool] and s.queue.length[pool, 0] > s.limit[pool]:
+        if s.over[pool] and length(s.queue, pool, 0) > s.limit[pool]:
             return pop(s.queue, pool, 0)
         s.over[pool] = False
         return NONE
@@ -50,9 +50,9 @@ class S4Lru(Queued):
     @jit
     def touch(s, pool, page):
         q = s.queue
-        segment = min(np.int64(q.on[page]) + 1, _SEGMENTS - 1)
+        segment = min(np.int64(q.page[page].on) + 1, _SEGMENTS - 1)
         move(q, pool, segment, page)
-        while segment > 0 and q.length[pool, segment] > s.limit[pool]:
+        while segment > 0 and length(q, pool, segment) > s.limit[pool]:
             move(q, pool, segment - 1, oldest(q, pool, segment))
             segment -= 1
             s.over[pool] = segment == 0
@@ -61,9 +61,9 @@ class S4Lru(Queued):
     @jit
     def admit(s, pool, page):
         segment = 0
-        while segment < _SEGMENTS - 1 and s.queue.length[pool, segment] >= s.limit[pool]:
+        while segment < _SEGMENTS - 1 and length(s.queue, pool, segment) >= s.limit[pool]:
             segment += 1
-        if s.queue.length[pool, segment] >= s.limit[pool]:
+        if length(s.queue, pool, segment) >= s.limit[pool]:
             segment = 0
         push(s.queue, pool, segment, page)
 
@@ -71,6 +71,6 @@ class S4Lru(Queued):
     @jit
     def victim(s, pool, page):
         segment = 0
-        while s.queue.length[pool, segment] == 0:
+        while length(s.queue, pool, segment) == 0:
             segment += 1
         return pop(s.queue, pool, segment)

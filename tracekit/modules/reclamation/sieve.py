@@ -4,70 +4,88 @@ Y. Zhang, J. Yang, Y. Yue, Y. Vigfusson and K. V. Rashmi, "SIEVE is Simpler than
 Algorithm for Web Caches", NSDI 2024. No parameters.
 """
 
-from tracekit.host import NONE
-from tracekit.kernel import jit
-from tracekit.modules.reclamation.lru import Lru
-from tracekit.modules.reclamation.queues import drop, oldest, push, upcoming
+import numpy as np
+
+from tracekit.bits import lowest
+from tracekit.kernel import jit, rare
+from tracekit.modules.reclamation.dials import Dial, OnDial, bit_of, dial, next_taken, put, sweep, take_off
+from tracekit.modules.reclamation.replacement import Pools
+
+_ZERO = np.uint64(0)
+_FIRST_ROOM = 64
 
 
-class Sieve(Lru):
+class Sieve(OnDial):
     """SIEVE: unlike CLOCK, survivors stay where they are in the queue, and new pages do not join behind the hand.
 
-    Zhang et al., NSDI 2024. Misses equal libCacheSim's Sieve exactly.
+    A page that leaves leaves its place empty; when the row of places is used up, it is closed up. Zhang et al., NSDI 2024.
+    Misses equal libCacheSim's Sieve exactly.
     """
 
     name = "sieve"
 
-    @staticmethod
-    @jit
-    def touch(s, pool, page):
-        s.queue.note[page] = 1
+    def state(self, pools: Pools) -> Dial:
+        row = dial(pools, [max(_FIRST_ROOM, 1 << (4 * size - 1).bit_length()) for size in pools.size.tolist()])
+        row.book["room"] = row.book["first"] + _FIRST_ROOM
+        return row
 
     @staticmethod
     @jit
     def admit(s, pool, page):
-        s.queue.note[page] = 0
-        push(s.queue, pool, 0, page)
+        b = s.book[pool]
+        if b.end == b.room:
+            _close_up(s, pool)
+        put(s, pool, page, b.end)
+        b.end += 1
 
     @staticmethod
     @jit
     def remove(s, pool, page):
-        drop(s.queue, pool, page)
-        _pass_holes(s.queue, pool)
+        take_off(s, pool, np.int64(s.place[page]))
+        _rest(s, pool, s.book[pool].hand)
 
     @staticmethod
     @jit
     def victim(s, pool, page):
-        q = s.queue
-        b = q.book[pool, 0]
-        while True:
-            if b.hand < 0:
-                oldest(q, pool, 0)
-                b.hand = b.tail
-            leaves = q.entry[b.first + (b.hand & (b.room - 1))]
-            if q.note[leaves] == 0:
-                break
-            q.note[leaves] = 0
-            b.hand += 1
-            _pass_holes(q, pool)
-        drop(q, pool, leaves)
-        _pass_holes(q, pool)
-        return leaves
-
-    @staticmethod
-    @jit
-    def upcoming(s, pool):
-        return upcoming(s.queue, pool, 0, s.queue.book[pool, 0].hand)
+        b = s.book[pool]
+        place = sweep(s, b.hand, b.end)
+        while place == b.end:
+            place = sweep(s, b.first, b.end)
+        take_off(s, pool, place)
+        _rest(s, pool, place + 1)
+        return s.page[np.uint64(place)]
 
 
 @jit
-def _pass_holes(q, pool):
-    """Move the hand on to the next page; past the newest it starts at the oldest again when it is next needed, so that a
-    page which joins the queue now is not taken for one that the hand has come to."""
-    b = q.book[pool, 0]
-    if b.hand < 0:
-        return
-    while b.hand < b.head and q.entry[b.first + (b.hand & (b.room - 1))] == NONE:
-        b.hand += 1
-    if b.hand >= b.head:
-        b.hand = -1
+def _rest(s, pool, place):
+    """The hand has come to a place; past the newest page it goes back to the oldest at once, so that a page which joins the
+    queue now is not taken for one that the hand has come to."""
+    b = s.book[pool]
+    place = next_taken(s, place, b.end)
+    b.hand = place if place < b.end else b.first
+
+
+@rare
+def _close_up(s, pool):
+    """Close up the row of places; where more than a quarter of it is taken, it has twice the room from now on."""
+    b = s.book[pool]
+    to = b.first
+    hand = b.hand
+    for word in range(b.first >> 6, (b.end + 63) >> 6):
+        taken, used = s.taken[word], s.used[word]
+        s.taken[word] = s.used[word] = _ZERO
+        while taken != _ZERO:
+            place = (word << 6) + lowest(taken)
+            if place == b.hand:
+                hand = to
+            page = s.page[place]
+            s.page[to] = page
+            s.place[page] = to
+            s.taken[to >> 6] |= bit_of(to)
+            if used & bit_of(place) != _ZERO:
+                s.used[to >> 6] |= bit_of(to)
+            taken &= taken - np.uint64(1)
+            to += 1
+    if 4 * b.length > b.room - b.first:
+        b.room = b.first + 2 * (b.room - b.first)
+    b.end, b.hand = to, hand

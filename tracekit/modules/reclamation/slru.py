@@ -11,7 +11,7 @@ import numpy as np
 
 from tracekit.kernel import jit
 from tracekit.module import param
-from tracekit.modules.reclamation.queues import Queued, Queues, move, oldest, pop, push, queues
+from tracekit.modules.reclamation.queues import Queued, Queues, length, move, oldest, pop, push, queues
 from tracekit.modules.reclamation.replacement import Pools, Replacement
 
 _PROBATION, _PROTECTED = 0, 1
@@ -44,7 +44,7 @@ class Slru(Queued):
     @jit
     def touch(s, pool, page):
         move(s.queue, pool, _PROTECTED, page)
-        if s.queue.length[pool, _PROTECTED] > s.limit[pool]:
+        if length(s.queue, pool, _PROTECTED) > s.limit[pool]:
             move(s.queue, pool, _PROBATION, oldest(s.queue, pool, _PROTECTED))
 
     @staticmethod
@@ -55,4 +55,4 @@ class Slru(Queued):
     @staticmethod
     @jit
     def victim(s, pool, page):
-        return pop(s.queue, pool, _PROBATION if s.queue.length[pool, _PROBATION] > 0 else _PROTECTED)
+        return pop(s.queue, pool, _PROBATION if length(s.queue, pool, _PROBATION) > 0 else _PROTECTED)

@@ -11,7 +11,7 @@ import numpy as np
 
 from tracekit.kernel import jit
 from tracekit.module import param
-from tracekit.modules.reclamation.queues import OFF, Queued, Queues, drop, is_on, move, pop, push, queues, upcoming
+from tracekit.modules.reclamation.queues import OFF, Queued, Queues, drop, is_on, length, move, pop, push, queues, upcoming
 from tracekit.modules.reclamation.replacement import Pools, Replacement
 
 _IN, _MAIN, _OUT, _AWAITED = 0, 1, 2, 3
@@ -46,13 +46,13 @@ class TwoQ(Queued):
     @staticmethod
     @jit
     def touch(s, pool, page):
-        if s.queue.on[page] == _MAIN:
+        if s.queue.page[page].on == _MAIN:
             move(s.queue, pool, _MAIN, page)
 
     @staticmethod
     @jit
     def admit(s, pool, page):
-        if s.queue.on[page] != OFF:  # remembered
+        if s.queue.page[page].on != OFF:  # remembered
             drop(s.queue, pool, page)
             push(s.queue, pool, _MAIN, page)
         else:
@@ -65,12 +65,12 @@ class TwoQ(Queued):
         if is_on(q, pool, _OUT, page):
             drop(q, pool, page)
             push(q, pool, _AWAITED, page)
-        if q.length[pool, _IN] <= s.kin[pool] and q.length[pool, _MAIN] > 0:
+        if length(q, pool, _IN) <= s.kin[pool] and length(q, pool, _MAIN) > 0:
             leaves = pop(q, pool, _MAIN)
             return leaves
         leaves = pop(q, pool, _IN)
         if s.kout[pool] > 0:
-            if q.length[pool, _OUT] >= s.kout[pool]:
+            if length(q, pool, _OUT) >= s.kout[pool]:
                 pop(q, pool, _OUT)
             push(q, pool, _OUT, leaves)
         return leaves
@@ -78,5 +78,5 @@ class TwoQ(Queued):
     @staticmethod
     @jit
     def upcoming(s, pool):
-        which = _MAIN if s.queue.length[pool, _IN] <= s.kin[pool] else _IN
-        return upcoming(s.queue, pool, which, s.queue.book[pool, which].tail)
+        which = _MAIN if length(s.queue, pool, _IN) <= s.kin[pool] else _IN
+        return upcoming(s.queue, pool, which)
