@@ -23,6 +23,7 @@ BALLOONED = np.uint8(8)  # held by the balloon driver
 IN_USE = np.uint8(16)  # in use by the guest (kept where a balloon is replayed)
 GUEST_OUT = np.uint8(32)  # paged out by the guest itself
 RESIDENT = np.uint8(64)  # mapped to machine memory
+CHANGED = np.uint8(128)  # listed in Host.changed
 
 # Marks of a guest page, kept by the guest where a balloon is replayed.
 DIRTY = np.uint8(1)  # written since its copy on disk was made, if there is one
@@ -86,6 +87,7 @@ class Host(NamedTuple):
     kin: np.ndarray  # uint64: pages of different kin share nothing; of one element where the scheme tells no pages apart
     flags: np.ndarray  # uint8
     page_vm: np.ndarray  # uint16: the VM of a page
+    changed: np.ndarray  # uint32: pages whose content, frame or listing has changed since sharing was last counted, each once
     # frames
     owner: np.ndarray  # uint32: xor of the pages that map the frame: with one mapper, that page
     refs: np.ndarray  # uint32: pages that map the frame
@@ -99,6 +101,7 @@ class Host(NamedTuple):
     accesses: np.ndarray  # int64: accesses of all VMs so far; the virtual time of a pool that they share
     frames: np.ndarray  # int64: all frames
     free: np.ndarray  # int64: free ones
+    changes: np.ndarray  # int64: how many pages those in ``changed`` are
     held: np.ndarray  # int64: frames that hold swapped pages, compressed: no guest page can use them
     hand: np.ndarray  # int64: where the last-resort search of reclaim stands
     state: np.ndarray  # int64: index into STATES
@@ -133,6 +136,7 @@ def make_host(vms: Sequence[Vm], frames: int, shares: bool, kin: bool = False) -
         kin=np.zeros(pages if kin else 1, np.uint64),
         flags=arrays.zeros(pages, np.uint8),
         page_vm=page_vm,
+        changed=np.zeros(pages if shares else 0, np.uint32),
         owner=arrays.zeros(listed, np.uint32),
         refs=arrays.zeros(listed, np.uint32),
         kind=arrays.zeros(listed, np.uint8),
@@ -144,6 +148,7 @@ def make_host(vms: Sequence[Vm], frames: int, shares: bool, kin: bool = False) -
         frames=np.array([frames], np.int64),
         accesses=np.zeros(1, np.int64),
         free=np.array([frames], np.int64),
+        changes=np.zeros(1, np.int64),
         held=np.zeros(1, np.int64),
         hand=np.zeros(1, np.int64),
         state=np.zeros(1, np.int64),

@@ -9,7 +9,7 @@ label only, and a shared frame takes so many pages and no more; then there is an
 
 import numpy as np
 
-from tracekit.host import HINT, MASK, MOST, NONE, OWN_ZERO, PRIVATE, RESIDENT, SHARED, ZERO
+from tracekit.host import CHANGED, HINT, MASK, MOST, NONE, OWN_ZERO, PRIVATE, RESIDENT, SHARED, ZERO
 from tracekit.kernel import jit
 
 # bind
@@ -54,10 +54,20 @@ def forget(h, p, vm, page):
 
 
 @jit
+def changes(h, page):
+    """What the page holds, or where, or how that is listed, changes: sharing is counted anew for it."""
+    if not h.flags[page] & CHANGED:
+        h.flags[page] |= CHANGED
+        h.changed[h.changes[0]] = page
+        h.changes[0] += 1
+
+
+@jit
 def attach(h, p, vm, page, f):
     """Map a page to a fresh private frame."""
     h.flags[page] |= RESIDENT
     if may_share:
+        changes(h, page)
         h.frame[page] = f
         h.refs[f] = 1
         h.owner[f] = page
@@ -72,6 +82,7 @@ def unmap(h, p, vm, page):
     h.flags[page] &= ~RESIDENT
     count_resident(h, vm, -1)
     if may_share:
+        changes(h, page)
         f = h.frame[page]
         h.frame[page] = NONE
         h.refs[f] -= 1
@@ -99,6 +110,7 @@ def merge(h, p, vm, page, g):
     """Move a page from its own frame to the shared frame ``g`` of equal content. Neither may be ``g``'s already."""
     if h.refs[g] == 1:
         other = h.owner[g]
+        changes(h, other)
         forget(h, p, h.page_vm[other], other)
     unmap(h, p, vm, page)
     h.kind[g] = SHARED
@@ -146,7 +158,8 @@ def chain_of(h, label):
 
 @jit
 def list_frame(h, f, label, kind):
-    """Enter a frame into the table."""
+    """Enter a frame, which one page maps, into the table."""
+    changes(h, h.owner[f])
     b = chain_of(h, label)
     first = h.bucket[b]
     h.kind[f] = kind
@@ -163,6 +176,8 @@ def unlist(h, f):
     """Take a frame out of the table, if it is in it."""
     if h.kind[f] == PRIVATE:
         return
+    if h.refs[f] == 1:
+        changes(h, h.owner[f])
     following, previous = h.chain[f], h.back[f]
     if previous == NONE:
         h.bucket[chain_of(h, h.hash[f])] = following

@@ -5,7 +5,7 @@ The replacement policy answers *which page*; everything is counted here, so that
 
 import numpy as np
 
-from tracekit.host import KNOWN, NONE, RESIDENT, SHARED, SWAPPED, TOUCHED
+from tracekit.host import CHANGED, KNOWN, NONE, RESIDENT, SHARED, SWAPPED, TOUCHED
 from tracekit.kernel import entry, jit
 
 # bind
@@ -227,6 +227,6 @@ def power_off(h, p, vm):
             leave(h, p, vm, page)
         if h.flags[page] & SWAPPED:
             swap_drop(h.swap, h, page)
-        h.flags[page] = 0
+        h.flags[page] &= CHANGED
     h.vm[vm].swapped = 0
     h.vm[vm].ballooned = 0

@@ -30,7 +30,7 @@ from tracekit.kernel import entry, jit
 # bind
 from tracekit.modules.machine.defaults import advised, changed, due, seen, trust
 from tracekit.modules.machine.discovery import began, ended, found
-from tracekit.modules.machine.frames import find, forget, holds, label_of, list_frame, merge, unlist
+from tracekit.modules.machine.frames import changes, find, forget, holds, label_of, list_frame, merge, unlist
 from tracekit.modules.machine.residency import populate, unshare
 
 # end bind
@@ -109,6 +109,8 @@ def on_content(h, p, s, v, d, vm, page, digest, t):
     new = not known or h.digest[page] != digest
     f = h.frame[page]
     d.now[0] = t
+    if new:
+        changes(h, page)
     if new and known:
         ended(d, vm, page)
     if f == NONE:
@@ -156,4 +158,5 @@ def contents_end(h, d, vm):
     for ppn in range(h.vm[vm].pages):
         page = np.uint32(h.vm[vm].first + ppn)
         if h.flags[page] & KNOWN:
+            changes(h, page)
             ended(d, vm, page)
