@@ -187,8 +187,8 @@ class _Rows:
     def _content(self) -> list[str]:
         if "sharing" not in self._policies:
             return []
-        self._want("content", "vm", "page", "digest", "t")
-        return [f"on_content({self._state(*_SCANNING)}, vm, page, digest, t)"]
+        self._want("content", "vm", "page", "digest", "digest_hi", "t")
+        return [f"on_content({self._state(*_SCANNING)}, vm, page, digest, digest_hi, t)"]
 
     def _io(self) -> list[str]:
         if "remap" not in self._policies:

@@ -41,6 +41,11 @@ def mixed(value):
     return z ^ (z >> np.uint64(32))
 
 
+def one_word(digest: np.ndarray, digest_hi: np.ndarray) -> np.ndarray:
+    """Digests of 128 bits as numbers of 64: of equal lower halves they differ where the upper ones do; 0 changes nothing."""
+    return digest ^ (digest_hi * _SPREAD)
+
+
 def by_vm(digest: np.ndarray, told: np.ndarray, vm: np.ndarray, vms: int, zero: int) -> dict[str, np.ndarray]:
     """What sharing every two equal pages would do, by VM (int64): see ``GROUPED``.
 

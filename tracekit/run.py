@@ -77,7 +77,7 @@ class Run:
         self._frames, self._usable = _size_host(trace, self.variant, self.modules)
         _check_memory(trace, self._frames, of)
         kin = getattr(self.modules.get("sharing"), "kin", False)
-        self._host = make_host(trace.vms, self._frames, "sharing" in self.modules, kin)
+        self._host = make_host(trace.vms, self._frames, "sharing" in self.modules, kin, trace.digest_bits > 64)
         unbounded = getattr(self.modules.get("paging"), "name", "") == "unbounded"
         self._host.vm.populates[:] = [unbounded or "access" not in vm.kinds for vm in trace.vms]
         self._host.vm.sharing[:] = options["sharing"]

@@ -13,7 +13,20 @@ from tracekit.modules.machine.defaults import admit, expired, may_share, one_poo
 from tracekit.modules.machine.defaults import drop as swap_drop
 from tracekit.modules.machine.defaults import load as swap_load
 from tracekit.modules.machine.defaults import store as swap_store
-from tracekit.modules.machine.frames import attach, count_resident, find, holds, label_of, leave, merge, pool_of, unlist, unmap, vm_of
+from tracekit.modules.machine.frames import (
+    attach,
+    count_resident,
+    find,
+    high_of,
+    holds,
+    label_of,
+    leave,
+    merge,
+    pool_of,
+    unlist,
+    unmap,
+    vm_of,
+)
 from tracekit.prefetch import prefetch
 
 # end bind
@@ -170,8 +183,9 @@ def put_out(h, p, page, incoming):
     if may_share and shares_victims and h.flags[page] & KNOWN and h.kind[h.frame[page]] != SHARED and h.vm[vm].sharing:
         unlist(h, h.frame[page])
         label = label_of(h, page)
-        g = find(h, label)
-        if g != NONE and holds(h, g, label):
+        high = high_of(h, page)
+        g = find(h, label, high)
+        if g != NONE and holds(h, g, label, high):
             merge(h, p, vm, page, g)
             h.vm[vm].shared_out += 1
             return

@@ -34,7 +34,7 @@ class Groups(NamedTuple):
     bucket: np.ndarray  # uint32: first group of each hash chain
     # by member
     vm: np.ndarray  # uint16
-    count: np.ndarray  # uint32: its pages
+    held: np.ndarray  # uint32: its pages
     following: np.ndarray  # uint32: next member of the group, or unused member
     unused: np.ndarray  # uint32 [2]: first unused group, first unused member
 
@@ -51,7 +51,7 @@ def make_groups(pages: int, vms: int) -> Groups:
         chain=chained,
         bucket=arrays.full(1 << max(pages - 1, 1).bit_length(), NONE),
         vm=arrays.zeros(pages, np.uint16),
-        count=arrays.zeros(pages, np.uint32),
+        held=arrays.zeros(pages, np.uint32),
         following=chained.copy(),
         unused=np.zeros(2, np.uint32),
     )
@@ -92,12 +92,12 @@ def enter(g, key, zero, vm):
     while m != NONE and g.vm[m] < vm:
         before, m = m, g.following[m]
     if m != NONE and g.vm[m] == vm:
-        g.count[m] += 1
+        g.held[m] += 1
         g.sums[ZERO if g.zero[e] else WITHIN, vm] += 1
     else:
         new = g.unused[1]
         g.unused[1] = g.following[new]
-        g.vm[new], g.count[new], g.following[new] = vm, 1, m
+        g.vm[new], g.held[new], g.following[new] = vm, 1, m
         if before == NONE:
             g.first[e] = new
             charge(g, e, vm, m, pages, 1)
@@ -121,8 +121,8 @@ def leave(g, key, vm):
     before, m = NONE, g.first[e]
     while g.vm[m] != vm:
         before, m = m, g.following[m]
-    g.count[m] -= 1
-    if g.count[m] > 0:
+    g.held[m] -= 1
+    if g.held[m] > 0:
         g.sums[ZERO if g.zero[e] else WITHIN, vm] -= 1
     else:
         if before == NONE:

@@ -9,12 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 from tracekit import arrays
-from tracekit.duplicates import by_vm
+from tracekit.duplicates import by_vm, one_word
 from tracekit.host import CHANGED, HINT, KNOWN, NONE, SHARED, Host, view
 from tracekit.kernel import entry, jit
-from tracekit.modules.machine.frames import label_of
+from tracekit.modules.machine.frames import high_of, label_of
 from tracekit.modules.sharing.groups import SUMS, Groups, enter, leave, make_groups
 
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)
 _KINDS = ("zero", "within", "between")
 #: Rows of ``Counted.sums``.
 _SUMS = ("pages", "zero", "hints", "stale_hints")
@@ -27,10 +28,10 @@ class Counted(NamedTuple):
     """How each page and frame has been counted, and what that sums up to."""
 
     kind: np.ndarray  # uint8 by page: KNOWN …
-    digest: np.ndarray  # uint64 by page
+    content: np.ndarray  # uint64 by page: its digest, which an upper half changes
     frame: np.ndarray  # uint32 by page
     is_shared: np.ndarray  # bool by frame: listed as shared
-    contents: Groups  # known pages by digest
+    contents: Groups  # known pages by content
     frames: Groups  # resident pages by frame
     sums: np.ndarray  # int64 (_SUMS, vm)
     shared_frames: np.ndarray  # int64 [1]
@@ -46,7 +47,7 @@ class Savings:
         pages, vms = len(host.flags), len(host.vm)
         self._counted = Counted(
             kind=arrays.zeros(pages, np.uint8),
-            digest=arrays.zeros(pages, np.uint64),
+            content=arrays.zeros(pages, np.uint64),
             frame=arrays.full(pages, NONE),
             is_shared=arrays.zeros(len(host.refs), np.bool_),
             contents=make_groups(pages, vms),
@@ -77,7 +78,7 @@ class Savings:
         """Raise AssertionError unless counting everything anew comes to the same."""
         host, counts = self._host, self.count()
         known, zero, vms = (host.flags & KNOWN) != 0, np.uint64(self._zero), len(host.vm)
-        possible = by_vm(host.digest, known, host.page_vm, vms, self._zero)
+        possible = by_vm(one_word(host.digest, host.digest_hi), known, host.page_vm, vms, self._zero)
         for name, column in possible.items():
             kept = counts[name if name in ("pages", "zero", "distinct") else "possible_" + name.removeprefix("reclaimed_")]
             assert np.array_equal(kept, column), f"{name}: kept {kept}, counted {column}"
@@ -104,7 +105,7 @@ def _settle(h, flags, changed, changes, zero, c):
         vm = h.page_vm[page]
         kind = c.kind[page]
         if kind & _KNOWN:
-            leave(c.contents, c.digest[page], vm)
+            leave(c.contents, c.content[page], vm)
         if c.frame[page] != NONE:
             leave(c.frames, np.uint64(c.frame[page]), vm)
             count_frame(h, c, c.frame[page])
@@ -112,13 +113,13 @@ def _settle(h, flags, changed, changes, zero, c):
     for i in range(changes[0]):
         page = changed[i]
         vm = h.page_vm[page]
-        f, digest = h.frame[page], h.digest[page]
+        f, digest, content = h.frame[page], h.digest[page], h.digest[page] ^ (high_of(h, page) * _SPREAD)
         kind = 0
         if flags[page] & KNOWN:
             kind |= _KNOWN
             if digest == zero:
                 kind |= _IS_ZERO
-            enter(c.contents, digest, digest == zero, vm)
+            enter(c.contents, content, digest == zero, vm)
         if f != NONE:
             enter(c.frames, np.uint64(f), digest == zero, vm)
             count_frame(h, c, f)
@@ -127,7 +128,7 @@ def _settle(h, flags, changed, changes, zero, c):
                 if label_of(h, page) != h.hash[f]:
                     kind |= _STALE_HINT
         tally(c, kind, vm, 1)
-        c.kind[page], c.digest[page], c.frame[page] = kind, digest, f
+        c.kind[page], c.content[page], c.frame[page] = kind, content, f
         flags[page] &= ~CHANGED
     changes[0] = 0
 

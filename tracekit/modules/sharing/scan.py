@@ -30,7 +30,7 @@ from tracekit.kernel import entry, jit
 # bind
 from tracekit.modules.machine.defaults import advised, changed, due, seen, trust
 from tracekit.modules.machine.discovery import began, ended, found
-from tracekit.modules.machine.frames import changes, find, forget, holds, label_of, list_frame, merge, unlist
+from tracekit.modules.machine.frames import changes, content_of, find, forget, high_of, holds, label_of, list_frame, merge, unlist
 from tracekit.modules.machine.residency import populate, unshare
 
 # end bind
@@ -72,7 +72,8 @@ def scan_page(h, p, s, v, d, page):
         seen(s, v, page, f, DISTRUSTED)
         return
     label = label_of(h, page)
-    g = find(h, label)
+    high = high_of(h, page)
+    g = find(h, label, high)
     if g == f:
         seen(s, v, page, f, LISTED)
         return
@@ -88,7 +89,7 @@ def scan_page(h, p, s, v, d, page):
             h.vm[vm].hinted += 1
             seen(s, v, page, f, LISTED)
         return
-    if not holds(h, g, label):
+    if not holds(h, g, label, high):
         h.vm[vm].false_matches += 1
         seen(s, v, page, f, FALSE_MATCH)
         return
@@ -103,10 +104,10 @@ def scan_page(h, p, s, v, d, page):
 
 
 @jit
-def on_content(h, p, s, v, d, vm, page, digest, t):
+def on_content(h, p, s, v, d, vm, page, digest, digest_hi, t):
     """From here on the page holds this content."""
     known = h.flags[page] & KNOWN
-    new = not known or h.digest[page] != digest
+    new = not known or h.digest[page] != digest or (h.digest_hi.size > 1 and h.digest_hi[page] != digest_hi)
     f = h.frame[page]
     d.now[0] = t
     if new:
@@ -114,22 +115,27 @@ def on_content(h, p, s, v, d, vm, page, digest, t):
     if new and known:
         ended(d, vm, page)
     if f == NONE:
-        h.digest[page] = digest
-        h.flags[page] |= KNOWN
-        if new:
-            began(d, page, label_of(h, page))
+        know(h, d, page, digest, digest_hi, new)
         if not h.vm[vm].populates or h.flags[page] & (SWAPPED | BALLOONED):
             return
         populate(h, p, vm, page)
     else:
         if new and h.kind[f] == SHARED:
             unshare(h, p, vm, page)
-        h.digest[page] = digest
-        h.flags[page] |= KNOWN
-        if new:
-            began(d, page, label_of(h, page))
+        know(h, d, page, digest, digest_hi, new)
     if new and changed(s, v, page):
         scan_page(h, p, s, v, d, page)
+
+
+@jit
+def know(h, d, page, digest, digest_hi, new):
+    """Note what the page holds."""
+    h.digest[page] = digest
+    if h.digest_hi.size > 1:
+        h.digest_hi[page] = digest_hi
+    h.flags[page] |= KNOWN
+    if new:
+        began(d, page, content_of(h, page))
 
 
 @jit
