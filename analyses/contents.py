@@ -9,7 +9,7 @@ MIB = 256  # pages
 
 
 def last_contents(trace: Trace) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """By page: the last digest (uint64, that of 128 bits in one word), whether the trace has told it, and the index of the page's VM (uint16)."""
+    """By page: the last digest (uint64, also of 128 bits), whether the trace has told it, and the index of the page's VM (uint16)."""
     digest, told = np.zeros(trace.pages, np.uint64), np.zeros(trace.pages, bool)
     for chunk in trace.chunks({"content": ("page", "digest", "digest_hi")}):
         columns = chunk.columns["content"]

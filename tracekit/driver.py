@@ -225,8 +225,8 @@ class _Rows:
         if "sharing" in self._policies:
             off.append(f"contents_end({self._state('host', 'discovery')}, vm)")
             if self._policies["sharing"].advised is not defaults.advised:
-                self._want("event", "a", "b")
-                calls.append(f"if what == {EVENTS.index('madvise')}:\n    on_madvise({self._state(*_SCANNING)}, vm, a, b)")
+                self._want("event", "a", "b", "t")
+                calls.append(f"if what == {EVENTS.index('madvise')}:\n    on_madvise({self._state(*_SCANNING)}, vm, a, b, t)")
         if "paging" in self._policies:
             off.append(f"power_off({self._state('host', 'paging')}, vm)")
             calls.append(f"if what == {EVENTS.index('power-off')}:\n    " + "\n    ".join(off))

@@ -27,7 +27,7 @@ OVERCOMMIT = 0.75
 #: More ticks of one control clock than this are taken for a mistake: they would take hours.
 _MOST_TICKS = 30_000_000
 #: Bytes that a replay holds by guest page and by frame, with every stage present.
-_PAGE_COST, _FRAME_COST = 150, 36
+_PAGE_COST, _FRAME_COST = 260, 36
 
 
 def fit(trace: Trace, variants: Sequence[Variant]) -> tuple[list[Variant], list[str]]:

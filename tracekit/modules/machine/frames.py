@@ -90,6 +90,7 @@ def unmap(h, p, vm, page):
         if h.refs[f] > 0:
             if h.refs[f] == 1:
                 last = h.owner[f]
+                changes(h, last)
                 enlist(h, p, h.page_vm[last], last)
             return
         unlist(h, f)

@@ -4,7 +4,8 @@ What a report says is counted anew only for pages whose content or frame, or who
 changed since the last one (``host.changed``): a snapshot of which one page in a hundred differs costs a hundredth.
 """
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,7 +13,10 @@ from tracekit import arrays
 from tracekit.duplicates import by_vm, one_word
 from tracekit.host import CHANGED, HINT, KNOWN, NONE, SHARED, Host, view
 from tracekit.kernel import entry, jit
+from tracekit.module import Out
 from tracekit.modules.machine.frames import high_of, label_of
+from tracekit.modules.sharing import churn
+from tracekit.modules.sharing.churn import Churn, follow, make_churn
 from tracekit.modules.sharing.groups import SUMS, Groups, enter, leave, make_groups
 
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
@@ -35,6 +39,7 @@ class Counted(NamedTuple):
     frames: Groups  # resident pages by frame
     sums: np.ndarray  # int64 (_SUMS, vm)
     shared_frames: np.ndarray  # int64 [1]
+    churn: Churn
 
 
 class Savings:
@@ -54,13 +59,17 @@ class Savings:
             frames=make_groups(pages, vms),
             sums=np.zeros((len(_SUMS), vms), np.int64),
             shared_frames=np.zeros(1, np.int64),
+            churn=make_churn(pages, vms),
         )
 
-    def count(self) -> dict[str, np.ndarray]:
+    def count(self, now: int) -> dict[str, np.ndarray]:
         """By VM: known pages, zero pages, distinct contents; pages that could be shared and reclaimed, and those that are;
         shared frames whose count exceeds 16 bits; hints, and those whose page holds something else by now."""
-        counted, host = self._counted, self._host
-        _settle(self._view, host.flags, host.changed, host.changes, np.uint64(self._zero), counted)
+        host = self._host
+        return self._count(now, self._counted, host.flags, host.changed, host.changes)
+
+    def _count(self, now: int, counted: Counted, flags: np.ndarray, changed: np.ndarray, changes: np.ndarray) -> dict[str, np.ndarray]:
+        _settle(self._view, flags, changed, changes, np.uint64(self._zero), now, counted)
         possible, found = (dict(zip(SUMS, group.sums, strict=True)) for group in (counted.contents, counted.frames))
         counts = dict(zip(_SUMS, counted.sums, strict=True)) | {"distinct": possible["distinct"]}
         counts |= {f"possible_{name}": possible[name] for name in ("shared", *_KINDS)}
@@ -74,9 +83,14 @@ class Savings:
         """Shared frames in the table, at the last count."""
         return int(self._counted.shared_frames[0])
 
+    def tell_churn(self, now: int, names: Iterable[tuple[int, str]], out: Out) -> None:
+        """How long pages shared, up to the last count, which was made now."""
+        churn.tell(self._counted.churn, self._host, now, names, out)
+
     def audit(self) -> None:
-        """Raise AssertionError unless counting everything anew comes to the same."""
-        host, counts = self._host, self.count()
+        """Raise AssertionError unless counting everything anew comes to the same. Works on a copy: when is counted matters."""
+        host, counted = self._host, _copy(self._counted)
+        counts = self._count(0, counted, host.flags.copy(), host.changed.copy(), host.changes.copy())
         known, zero, vms = (host.flags & KNOWN) != 0, np.uint64(self._zero), len(host.vm)
         possible = by_vm(one_word(host.digest, host.digest_hi), known, host.page_vm, vms, self._zero)
         for name, column in possible.items():
@@ -94,11 +108,17 @@ class Savings:
         assert np.array_equal(counts["shared"], np.bincount(host.page_vm[several], minlength=vms)), "shared pages"
         hints = np.flatnonzero((host.kind == HINT) & (host.refs > 0))
         assert np.array_equal(counts["hints"], np.bincount(host.page_vm[host.owner[hints]], minlength=vms)), "hints"
-        assert self.shared_frames == np.count_nonzero((host.kind == SHARED) & (host.refs > 0)), "shared frames"
+        assert np.array_equal(counted.churn.since >= 0, several), "pages that share"
+        assert counted.shared_frames[0] == np.count_nonzero((host.kind == SHARED) & (host.refs > 0)), "shared frames"
+
+
+def _copy(state: Any) -> Any:
+    """A copy of a NamedTuple of arrays and of such."""
+    return type(state)(*(_copy(part) if isinstance(part, tuple) else part.copy() for part in state))
 
 
 @entry
-def _settle(h, flags, changed, changes, zero, c):
+def _settle(h, flags, changed, changes, zero, now, c):
     """Take changed pages out of the count as what they were, then count them as what they are."""
     for i in range(changes[0]):
         page = changed[i]
@@ -128,6 +148,7 @@ def _settle(h, flags, changed, changes, zero, c):
                 if label_of(h, page) != h.hash[f]:
                     kind |= _STALE_HINT
         tally(c, kind, vm, 1)
+        follow(h, c.churn, page, content == c.content[page], f == c.frame[page], now)
         c.kind[page], c.content[page], c.frame[page] = kind, content, f
         flags[page] &= ~CHANGED
     changes[0] = 0

@@ -31,7 +31,7 @@ from tracekit.kernel import entry, jit
 from tracekit.modules.machine.defaults import advised, changed, due, seen, trust
 from tracekit.modules.machine.discovery import began, ended, found
 from tracekit.modules.machine.frames import changes, content_of, find, forget, high_of, holds, label_of, list_frame, merge, unlist
-from tracekit.modules.machine.residency import populate, unshare
+from tracekit.modules.machine.residency import populate, unshare, use
 
 # end bind
 
@@ -45,6 +45,15 @@ def scan(h, p, s, v, d, vm, budget):
             return scanned
         scan_page(h, p, s, v, d, page)
     return budget
+
+
+@entry
+def overwrite(h, p, s, v, d, pages, contents, t):
+    """Guests write these pages, which hold these contents from then on."""
+    for i in range(pages.size):
+        vm = h.page_vm[pages[i]]
+        use(h, p, vm, pages[i], True)
+        on_content(h, p, s, v, d, vm, pages[i], contents[i], np.uint64(0), t)
 
 
 @entry
@@ -147,12 +156,15 @@ def now_private(h, p, s, v, d, page, t):
 
 
 @jit
-def on_madvise(h, p, s, v, d, vm, first, count):
+def on_madvise(h, p, s, v, d, vm, first, count, t):
     """The guest wants ``count`` of its pages shared, or (negative) no longer: then their sharing is broken."""
+    d.now[0] = t
     begin, end = max(first, 0), min(first + abs(count), h.vm[vm].pages)
     for ppn in range(begin, end):
         page = np.uint32(h.vm[vm].first + ppn)
         advised(s, v, page, count > 0)
+        if count > 0 and h.flags[page] & KNOWN and changed(s, v, page):
+            scan_page(h, p, s, v, d, page)
         f = h.frame[page]
         if count < 0 and f != NONE and h.kind[f] == SHARED:
             unshare(h, p, vm, page)

@@ -16,7 +16,7 @@ from tracekit.modules.machine import defaults
 from tracekit.modules.machine.discovery import make_discovery, quantile
 from tracekit.modules.sharing.domains import LEVELS, vm_domains
 from tracekit.modules.sharing.savings import Savings
-from tracekit.schema import DISCOVERY, SAVINGS
+from tracekit.schema import CHURN, DISCOVERY, SAVINGS
 from tracekit.units import PAGE_BYTES
 
 
@@ -49,7 +49,7 @@ class Sharing(Module):
     family = "sharing"
     needs = frozenset({"content", "digest64"})
     writes = ("domain", "rules")
-    tables = (SAVINGS, DISCOVERY)
+    tables = (SAVINGS, DISCOVERY, CHURN)
     shares_victims: ClassVar[bool] = True
     kin: ClassVar[bool] = False
 
@@ -87,7 +87,7 @@ class Sharing(Module):
         self._scan_pages = lambda vm, budget: kernels.scan(*given, vm, budget)
         self._scan_pages(0, 0)  # compiles it
         self._savings = Savings(states["host"], self.site.trace.zero_digest)
-        self._savings.count()  # likewise
+        self._savings.count(self.site.origin)  # likewise
 
     @property
     def pace(self) -> float:
@@ -114,7 +114,7 @@ class Sharing(Module):
 
     def report(self, now: int, out: Out) -> None:
         host = self.site.host
-        counts = self._savings.count() | {name: host.vm[name] for name in ("scanned", "merged", "false_matches", "breaks")}
+        counts = self._savings.count(now) | {name: host.vm[name] for name in ("scanned", "merged", "false_matches", "breaks")}
         for i in [*self._vms, -1]:
             of = {name: int(column.sum() if i < 0 else column[i]) for name, column in counts.items()}
             listed = of["hints"] + (self._savings.shared_frames if i < 0 else 0)
@@ -122,7 +122,7 @@ class Sharing(Module):
 
     def finish(self, now: int, out: Out) -> None:
         host, found = self.site.host, self._discovery
-        saved = self._savings.count()["reclaimed"]
+        saved = self._savings.count(now)["reclaimed"]
         for i in [*self._vms, -1]:
             of = slice(None) if i < 0 else slice(i, i + 1)
             times = found.times[of].sum(axis=0)
@@ -141,6 +141,7 @@ class Sharing(Module):
                 cpu=cpu,
                 cpu_per_gib=cpu / gib if gib else None,
             )
+        self._savings.tell_churn(now, [(i, self._name(i)) for i in [*self._vms, -1]], out)
 
     def audit(self) -> None:
         self._savings.audit()
