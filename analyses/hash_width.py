@@ -49,10 +49,11 @@ def table(trace: Trace) -> pl.LazyFrame:
 
 
 def chart(frame: pl.DataFrame) -> alt.FacetChart:
-    """Colliding pairs, counted (points) and expected (line), over the width, a panel a trace."""
+    """Colliding pairs, counted (points, where there were any) and expected (line), over the width, a panel a trace."""
     base = alt.Chart().encode(alt.X("bits:Q", title="bits of hash"))
-    expected = base.mark_line().encode(alt.Y("expected:Q", title="colliding pairs", scale=alt.Scale(type="symlog")))
-    counted = base.mark_point(filled=True, color="black").encode(alt.Y("pairs:Q"))
+    scale, axis = alt.Scale(type="log"), alt.Axis(format="e", tickCount=8)
+    expected = base.mark_line().encode(alt.Y("expected:Q", title="colliding pairs", scale=scale, axis=axis))
+    counted = base.transform_filter("datum.pairs > 0").mark_point(filled=True, color="black").encode(alt.Y("pairs:Q"))
     return alt.layer(expected, counted, data=alt.Data(values=frame.to_dicts())).facet("trace:N")
 
 
