@@ -121,6 +121,8 @@ def replayed(case: dict[str, int], numbers: np.ndarray, written: list[dict[int, 
     files = []
     # A row of content that says the same again is no write: each write is an access as well.
     for kind, column, of in (("content", {"digest": digests}, t >= 0), ("access", {"write": np.ones(len(t), bool)}, t > 0)):
+        if not of.any():
+            continue
         capabilities = ("content", "digest64") if kind == "content" else ("access", "exact", "writes")
         given = {"t": t[of], "seq": 2 * seq[of] + (kind == "content"), "vm": (vm[0][of], vm[1]), "ppn": ppn[of]}
         files.append(folder / f"pages.{kind}.parquet")
