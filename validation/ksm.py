@@ -92,6 +92,8 @@ def kernel(case: dict[str, int], numbers: np.ndarray, scans: int, seed: int) -> 
             time.sleep(0.002)
         began = time.monotonic()
         rows.append({name: int(read(name)) - before.get(name, 0) for name in COUNTERS})
+        if rows[0]["pages_scanned"] > len(numbers):
+            sys.exit("another process has mergeable memory (QEMU's guests have), which ksmd scans as well; run again without it")
         changes = rewrites(rng, held, scan, case["max_page_sharing"] > 3)
         for page, number in changes.items():
             memory[page * PAGE : (page + 1) * PAGE] = fill(number)
