@@ -31,13 +31,22 @@ def table(results: tk.Results) -> pl.LazyFrame:
 
 
 def chart(frame: pl.DataFrame) -> alt.FacetChart:
-    """From the 10th to the 99th percentile, with the median, mean and expectation, a panel a trace."""
-    labelled = frame.with_columns(case=pl.col("sharing.module") + " " + pl.col("vm")).rename({"sharing.module": "module"})
-    base = alt.Chart().encode(alt.Y("case:N", title=None))
+    """From the 10th to the 99th percentile (line), from the median to the 90th (bar), the mean (black) and what a random scan
+    must take on average (red), a row a module, rate and VM, a panel a trace."""
+    rate = pl.col("sharing.rate").cast(pl.Float64, strict=False)
+    labelled = (
+        frame.with_columns(rate=rate, module="sharing.module")
+        .sort("module", "rate", "vm")
+        .with_columns(case=pl.format("{} {}/s {}", "module", "sharing.rate", "vm"))
+        .select(pl.exclude("sharing.module", "sharing.rate"))
+    )
+    base = alt.Chart().encode(alt.Y("case:N", title=None, sort=None))
     span = base.mark_rule().encode(alt.X("p10:Q", title="time until shared (s)", scale=alt.Scale(type="log")), alt.X2("p99:Q"))
     box = base.mark_bar(height=8).encode(alt.X("p50:Q"), alt.X2("p90:Q"), alt.Color("module:N"))
-    mean = base.mark_tick(color="black", thickness=3).encode(alt.X("mean:Q"))
-    return alt.layer(span, box, mean, data=alt.Data(values=labelled.to_dicts())).facet("trace:N")
+    tick = {"thickness": 3}
+    mean = base.mark_tick(color="black", **tick).encode(alt.X("mean:Q"))
+    expected = base.mark_tick(color="red", **tick).encode(alt.X("expected:Q"))
+    return alt.layer(span, box, mean, expected, data=alt.Data(values=labelled.to_dicts())).facet("trace:N")
 
 
 if __name__ == "__main__":

@@ -38,10 +38,11 @@ def chart(frame: pl.DataFrame) -> alt.FacetChart:
         .transform_fold(["zero", "within", "between"], as_=["kind", "MiB"])
         .mark_bar()
         .encode(
-            alt.X("domain:N", title=None, sort=["host", "tenant", "salted", "vm"]),
+            alt.X("domain:N", title=None, sort=["host", "tenant", "salted", "vm"], axis=alt.Axis(labelAngle=0)),
             alt.Y("MiB:Q", title="reclaimed (MiB)"),
             alt.Color("kind:N", title=None, sort=["zero", "within", "between"]),
         )
+        .properties(width=alt.Step(60))
         .facet("trace:N")
     )
 

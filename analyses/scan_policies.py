@@ -34,7 +34,7 @@ def table(results: tk.Results) -> pl.LazyFrame:
 
 
 def chart(frame: pl.DataFrame) -> alt.FacetChart:
-    """What is found over the CPU time spent, a line a module, a panel a trace."""
+    """What is found over the CPU time spent at each rate, a line a module, a panel a trace."""
     return (
         alt.Chart(alt.Data(values=frame.to_dicts()))
         .mark_line(point=True)

@@ -44,7 +44,7 @@ def chart(frame: pl.DataFrame) -> alt.FacetChart:
             alt.Color("series:N", title=None, sort=["memory", "shared", "reclaimed", "zero"]),
         )
         .facet("trace:N")
-        .resolve_scale(y="independent")
+        .resolve_scale(x="independent", y="independent")
     )
 
 

@@ -40,7 +40,8 @@ def chart(frame: pl.DataFrame) -> alt.FacetChart:
     """Reserve needed and savings left over the part of sharers that write, a panel a trace."""
     return (
         alt.Chart(alt.Data(values=frame.to_dicts()))
-        .transform_fold(["reserve", "saved_after"], as_=["series", "MiB"])
+        .transform_calculate(**{"reserve needed": "datum.reserve", "still saved": "datum.saved_after"})
+        .transform_fold(["reserve needed", "still saved"], as_=["series", "MiB"])
         .mark_line(point=True)
         .encode(
             alt.X("writers:Q", title="sharers that write", axis=alt.Axis(format="%")),

@@ -221,7 +221,7 @@ class Machine:
 def save(folder, rows, vms):
     """Write rows as trace files of one capture, one a kind; ``seq`` is the number of the row."""
     names = {
-        "content": ("digest",),
+        "content": ("digest", *(["block"] if any("block" in row for row in rows) else [])),
         "access": ("write",),
         "io": ("device", "to_device", "bytes", "dma_mask", "forced"),
         "event": ("what", "a", "b"),

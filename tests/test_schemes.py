@@ -12,6 +12,8 @@ from reference import rows_of, save
 
 import tracekit
 from tracekit.errors import ScenarioError, TraceError
+from tracekit.inspect import inspect_trace
+from tracekit.trace import open_trace
 
 SECOND = 10**9
 VMS = {"a": 4, "b": 4, "c": 4}
@@ -125,6 +127,22 @@ def test_a_collision_loses_an_opportunity_and_shares_nothing_false(bits, false, 
     found = savings(trace, "esx", "100s", rate=10, hash_bits=bits)
     assert (found["false_matches"] > 0) == bool(false)
     assert found["reclaimed"] == (1 if false else 2)
+
+
+@pytest.mark.parametrize(("bits", "false"), [(64, 1), (65, 0), (128, 0)])
+def test_hashes_wider_than_64_bits_tell_contents_apart_by_their_upper_halves(bits, false, tmp_path):
+    halves = {"digest_hi": np.array([1, 2, 1, 2], np.uint64)}
+    trace = contents(tmp_path / "t.content.parquet", [5, 5, 5, 5], {"a": 4}, **halves)
+    found = savings(trace, "esx", "100s", rate=10, hash_bits=bits)
+    assert ((found["false_matches"] > 0), found["reclaimed"]) == (bool(false), 1 if false else 2)
+    assert (found["distinct"], found["possible_reclaimed"]) == (2, 2)
+    assert inspect_trace(open_trace(trace))["digests"]["bits"].item() == 128
+
+
+def test_a_hash_wider_than_contents_are_known_by_is_refused(tmp_path):
+    trace = contents(tmp_path / "t.content.parquet", [5] * 4, {"a": 4})
+    with pytest.raises(ScenarioError, match="digests of 64 bits"):
+        savings(trace, "esx", hash_bits=65)
 
 
 @pytest.mark.parametrize("pressed", [False, True])

@@ -203,8 +203,8 @@ class _Rows:
     def _content(self) -> list[str]:
         if "sharing" not in self._policies:
             return []
-        self._want("content", "vm", "page", "digest", "t")
-        return [f"on_content({self._state(*_SCANNING)}, vm, page, digest, t)"]
+        self._want("content", "vm", "page", "digest", "digest_hi", "t")
+        return [f"on_content({self._state(*_SCANNING)}, vm, page, digest, digest_hi, t)"]
 
     def _io(self) -> list[str]:
         if "remap" not in self._policies:
@@ -241,8 +241,8 @@ class _Rows:
         if "sharing" in self._policies:
             off.append(f"contents_end({self._state('host', 'discovery')}, vm)")
             if self._policies["sharing"].advised is not defaults.advised:
-                self._want("event", "a", "b")
-                calls.append(f"if what == {EVENTS.index('madvise')}:\n    on_madvise({self._state(*_SCANNING)}, vm, a, b)")
+                self._want("event", "a", "b", "t")
+                calls.append(f"if what == {EVENTS.index('madvise')}:\n    on_madvise({self._state(*_SCANNING)}, vm, a, b, t)")
         if "paging" in self._policies:
             off.append(f"power_off({self._state('host', 'paging')}, vm)")
             calls.append(f"if what == {EVENTS.index('power-off')}:\n    " + "\n    ".join(off))

@@ -23,6 +23,7 @@ BALLOONED = np.uint8(8)  # held by the balloon driver
 IN_USE = np.uint8(16)  # in use by the guest (kept where a balloon is replayed)
 GUEST_OUT = np.uint8(32)  # paged out by the guest itself
 RESIDENT = np.uint8(64)  # mapped to machine memory
+CHANGED = np.uint8(128)  # listed in Host.changed
 
 # Marks of a guest page, kept by the guest where a balloon is replayed.
 DIRTY = np.uint8(1)  # written since its copy on disk was made, if there is one
@@ -49,6 +50,7 @@ MASK = 0  # the bits of a label that the table keeps
 MOST = 1  # most pages that may map one shared frame
 OWN_ZERO = 2  # 1: the host has a zero page of its own, which any number of pages may map
 ZERO = 3  # digest of the zero page
+MASK_HI = 4  # the bits of the upper half of a digest that the table keeps
 
 #: Host states by index (paper section 6.3).
 STATES = ("high", "soft", "hard", "low")
@@ -83,14 +85,17 @@ class Host(NamedTuple):
     # guest pages
     frame: np.ndarray  # uint32: machine page, or NONE
     digest: np.ndarray  # uint64: content, where KNOWN
+    digest_hi: np.ndarray  # uint64: upper half of the digest; of one element where digests have 64 bits
     kin: np.ndarray  # uint64: pages of different kin share nothing; of one element where the scheme tells no pages apart
     flags: np.ndarray  # uint8
     page_vm: np.ndarray  # uint16: the VM of a page
+    changed: np.ndarray  # uint32: pages whose content, frame or listing has changed since sharing was last counted, each once
     # frames
     owner: np.ndarray  # uint32: xor of the pages that map the frame: with one mapper, that page
     refs: np.ndarray  # uint32: pages that map the frame
     kind: np.ndarray  # uint8
     hash: np.ndarray  # uint64: label under which a hint or shared frame is listed
+    hash_hi: np.ndarray  # uint64: likewise upper half of the digest; of one element where digests have 64 bits
     chain: np.ndarray  # uint32: next frame in the hash chain
     back: np.ndarray  # uint32: previous frame in the hash chain, NONE for the first
     bucket: np.ndarray  # uint32: first frame of each hash chain
@@ -99,10 +104,11 @@ class Host(NamedTuple):
     accesses: np.ndarray  # int64: accesses of all VMs so far; the virtual time of a pool that they share
     frames: np.ndarray  # int64: all frames
     free: np.ndarray  # int64: free ones
+    changes: np.ndarray  # int64: how many pages those in ``changed`` are
     held: np.ndarray  # int64: frames that hold swapped pages, compressed: no guest page can use them
     hand: np.ndarray  # int64: where the last-resort search of reclaim stands
     state: np.ndarray  # int64: index into STATES
-    rules: np.ndarray  # uint64 [MASK, MOST, OWN_ZERO, ZERO]: how frames are shared
+    rules: np.ndarray  # uint64 [MASK, MOST, OWN_ZERO, ZERO, MASK_HI]: how frames are shared
     # VMs
     vm: Any  # recarray VM_RECORD by VM: kept by the machine
     domain: np.ndarray  # uint64 by VM: VMs whose domains differ share nothing
@@ -115,10 +121,11 @@ class Host(NamedTuple):
     swap: Any
 
 
-def make_host(vms: Sequence[Vm], frames: int, shares: bool, kin: bool = False) -> Host:
+def make_host(vms: Sequence[Vm], frames: int, shares: bool, kin: bool = False, wide: bool = False) -> Host:
     """An empty host of ``frames`` machine pages.
 
-    ``shares``: frames may have several mappers (sharing is replayed); ``kin``: equal pages may be told apart.
+    ``shares``: frames may have several mappers (sharing is replayed); ``kin``: equal pages may be told apart;
+    ``wide``: digests have 128 bits.
     """
     size = np.array([vm.pages for vm in vms], np.int64)
     pages, listed = int(size.sum()), frames if shares else 0
@@ -130,13 +137,16 @@ def make_host(vms: Sequence[Vm], frames: int, shares: bool, kin: bool = False) -
     return Host(
         frame=arrays.full(pages if shares else 0, NONE),
         digest=arrays.zeros(pages, np.uint64),
+        digest_hi=np.zeros(pages if wide else 1, np.uint64),
         kin=np.zeros(pages if kin else 1, np.uint64),
         flags=arrays.zeros(pages, np.uint8),
         page_vm=page_vm,
+        changed=np.zeros(pages if shares else 0, np.uint32),
         owner=arrays.zeros(listed, np.uint32),
         refs=arrays.zeros(listed, np.uint32),
         kind=arrays.zeros(listed, np.uint8),
         hash=np.zeros(listed, np.uint64),
+        hash_hi=np.zeros(listed if wide else 1, np.uint64),
         chain=np.full(listed, NONE),
         back=np.full(listed, NONE),
         bucket=np.full(1 << max(listed - 1, 1).bit_length(), NONE),
@@ -144,10 +154,11 @@ def make_host(vms: Sequence[Vm], frames: int, shares: bool, kin: bool = False) -
         frames=np.array([frames], np.int64),
         accesses=np.zeros(1, np.int64),
         free=np.array([frames], np.int64),
+        changes=np.zeros(1, np.int64),
         held=np.zeros(1, np.int64),
         hand=np.zeros(1, np.int64),
         state=np.zeros(1, np.int64),
-        rules=np.array([(1 << 64) - 1, (1 << 64) - 1, 0, 0], np.uint64),
+        rules=np.array([(1 << 64) - 1, (1 << 64) - 1, 0, 0, (1 << 64) - 1], np.uint64),
         vm=books,
         domain=np.zeros(len(vms), np.uint64),
         min=np.zeros_like(size),
@@ -221,6 +232,8 @@ def _audit_sharing(host: Host, mapped: np.ndarray, refs: np.ndarray) -> None:
     if host.rules[OWN_ZERO]:
         label[host.digest == host.rules[ZERO]] = host.rules[ZERO]
     _same("contents of shared frames", label[on_shared], host.hash[host.frame[on_shared]])
+    if len(host.digest_hi) > 1:
+        _same("upper halves of them", host.digest_hi[on_shared], host.hash_hi[host.frame[on_shared]])
     listed = (host.kind != PRIVATE) & (refs > 0)
     found = 0
     for first in host.bucket[host.bucket != NONE]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from tracekit.duplicates import by_vm
+from tracekit.duplicates import by_vm, one_word
 from tracekit.schema import CAPABILITIES, EVENTS
 from tracekit.stream import NO_PAGE
 from tracekit.trace import Trace
@@ -16,7 +16,7 @@ from tracekit.units import PAGE_BYTES
 #: Columns that the tables are made of.
 _COLUMNS: dict[str, tuple[str, ...]] = {
     "access": ("vm", "page", "write"),
-    "content": ("vm", "page", "digest"),
+    "content": ("vm", "page", "digest", "digest_hi"),
     "io": ("vm", "page", "device", "bytes", "dma_mask", "forced", "bounced"),
     "event": ("vm", "what"),
 }
@@ -45,7 +45,7 @@ def inspect_trace(trace: Trace) -> dict[str, pl.DataFrame]:
     tables = {"kinds": _kinds(trace, seen), "vms": _vms(trace, seen)}
     if "content" in trace.kinds:
         tables["sharing"] = sharing(trace, seen.digest, seen.told)
-        bits, distinct = (64 if "digest64" in trace.capabilities else 32), int(tables["sharing"]["distinct"][-1])
+        bits, distinct = trace.digest_bits, int(tables["sharing"]["distinct"][-1])
         columns = {"bits": bits, "distinct": distinct, "expected collisions": expected_collisions(bits, distinct)}
         columns |= dict(zip(("contents", "contents low", "contents high"), corrected_distinct(bits, distinct), strict=True))
         tables["digests"] = pl.DataFrame({name: [value] for name, value in columns.items()})
@@ -126,7 +126,7 @@ class _Seen:
     def see_content(self, columns: Mapping[str, np.ndarray]) -> None:
         self._see_time("content", columns)
         self.told[columns["page"]] = True
-        self.digest[columns["page"]] = columns["digest"]
+        self.digest[columns["page"]] = one_word(columns["digest"], columns["digest_hi"])
 
     def see_event(self, columns: Mapping[str, np.ndarray]) -> None:
         self._see_time("event", columns)

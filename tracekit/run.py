@@ -27,7 +27,7 @@ OVERCOMMIT = 0.75
 #: More ticks of one control clock than this are taken for a mistake: they would take hours.
 _MOST_TICKS = 30_000_000
 #: Bytes that a replay holds by guest page and by frame, with every stage present.
-_PAGE_COST, _FRAME_COST = 150, 36
+_PAGE_COST, _FRAME_COST = 260, 36
 
 
 def fit(trace: Trace, variants: Sequence[Variant]) -> tuple[list[Variant], list[str]]:
@@ -77,7 +77,7 @@ class Run:
         self._frames, self._usable = _size_host(trace, self.variant, self.modules)
         _check_memory(trace, self._frames, of)
         kin = getattr(self.modules.get("sharing"), "kin", False)
-        self._host = make_host(trace.vms, self._frames, "sharing" in self.modules, kin)
+        self._host = make_host(trace.vms, self._frames, "sharing" in self.modules, kin, trace.digest_bits > 64)
         unbounded = getattr(self.modules.get("paging"), "name", "") == "unbounded"
         self._host.vm.populates[:] = [unbounded or "access" not in vm.kinds for vm in trace.vms]
         self._host.vm.sharing[:] = options["sharing"]

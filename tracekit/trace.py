@@ -64,6 +64,12 @@ class Trace:
         if self.pages >= NO_PAGE:
             raise TraceError(f"{name}: {self.pages} guest pages are more than the {NO_PAGE - 1} that one replay can hold; replay fewer VMs")
 
+    @property
+    def digest_bits(self) -> int:
+        """Bits that contents are told by: 128 where all files of contents have a ``digest_hi``."""
+        wide = all("digest_hi" in file.columns for file, _ in self.files if file.kind == "content")
+        return 32 if "digest64" not in self.capabilities else 128 if wide else 64
+
     def chunks(self, columns: Mapping[str, Iterable[str]], rows: int = BATCH_ROWS) -> Iterator[Chunk]:
         """Stream the rows of the kinds in ``columns``, in order, at most ``rows`` at a time.
 

@@ -92,6 +92,8 @@ def kernel(case: dict[str, int], numbers: np.ndarray, scans: int, seed: int) -> 
             time.sleep(0.002)
         began = time.monotonic()
         rows.append({name: int(read(name)) - before.get(name, 0) for name in COUNTERS})
+        if rows[0]["pages_scanned"] > len(numbers):
+            sys.exit("another process has mergeable memory (QEMU's guests have), which ksmd scans as well; run again without it")
         changes = rewrites(rng, held, scan, case["max_page_sharing"] > 3)
         for page, number in changes.items():
             memory[page * PAGE : (page + 1) * PAGE] = fill(number)
@@ -121,6 +123,8 @@ def replayed(case: dict[str, int], numbers: np.ndarray, written: list[dict[int, 
     files = []
     # A row of content that says the same again is no write: each write is an access as well.
     for kind, column, of in (("content", {"digest": digests}, t >= 0), ("access", {"write": np.ones(len(t), bool)}, t > 0)):
+        if not of.any():
+            continue
         capabilities = ("content", "digest64") if kind == "content" else ("access", "exact", "writes")
         given = {"t": t[of], "seq": 2 * seq[of] + (kind == "content"), "vm": (vm[0][of], vm[1]), "ppn": ppn[of]}
         files.append(folder / f"pages.{kind}.parquet")

@@ -18,7 +18,7 @@ from tracekit.schema.reclamation import (
 )
 from tracekit.schema.remapping import CONCENTRATION, COPIES, REMAPS, SWIOTLB, TIERS
 from tracekit.schema.results import RESULT_KEY, RUNS, VARIANTS, VM
-from tracekit.schema.sharing import DISCOVERY, KSM, SAVINGS
+from tracekit.schema.sharing import CHURN, DISCOVERY, KSM, SAVINGS, STORM
 from tracekit.schema.table import Column, Table
 from tracekit.schema.tax import ALLOCATION, SAMPLING
 from tracekit.schema.traces import CAPABILITIES, EVENTS, KINDS, METADATA_KEY, SCHEMA_VERSION, ZERO_DIGEST
@@ -27,6 +27,7 @@ __all__ = [
     "ALLOCATION",
     "BALLOON",
     "CAPABILITIES",
+    "CHURN",
     "CONCENTRATION",
     "COPIES",
     "DISCOVERY",
@@ -45,6 +46,7 @@ __all__ = [
     "SAMPLING",
     "SAVINGS",
     "SCHEMA_VERSION",
+    "STORM",
     "SWAP",
     "SWIOTLB",
     "TIERS",
@@ -64,7 +66,7 @@ RESULTS: dict[str, Table] = {
     table.name: table
     for table in (
         *(VARIANTS, RUNS, VM),
-        *(SAVINGS, DISCOVERY, KSM),
+        *(SAVINGS, DISCOVERY, CHURN, KSM, STORM),
         *(SAMPLING, ALLOCATION),
         *(COPIES, REMAPS, SWIOTLB, CONCENTRATION, TIERS),
         *(FAULTS, BALLOON, SWAP),

@@ -52,6 +52,44 @@ DISCOVERY = Table(
         Column("cpu_per_gib", "float64", "s/GiB", "that CPU time for each GiB saved at the end", nullable=True),
     ),
 )
+CHURN = Table(
+    "churn",
+    "how long pages shared a frame, and why they ceased to: from report to report (replay.report), so that each time is exact to "
+    "within one of these, and what was shared for less may not be seen at all",
+    (
+        *RESULT_KEY,
+        VM_NAME,
+        Column(
+            "why",
+            "string",
+            "",
+            "content (the trace told a new one), write (broken, or taken out by madvise, and no new content), "
+            "others (nobody else was left on the frame), paged out, ballooned, VM ended, or still: shared at the end",
+        ),
+        pages("pages", "pages that ceased to share for this reason, each time; or that still share"),
+        Column("mean", "float64", "s", "how long they had shared, on average"),
+        Column("p10", "float64", "s", "time that 10 % of them shared at most, to within 19 %"),
+        Column("p50", "float64", "s", "likewise 50 %"),
+        Column("p90", "float64", "s", "likewise 90 %"),
+        Column("p99", "float64", "s", "likewise 99 %"),
+    ),
+)
+STORM = Table(
+    "storm",
+    "a copy-on-write storm as it goes on: before the first write, and after each of a hundred portions",
+    (
+        *RESULT_KEY,
+        VM_NAME,
+        pages("sharers", "pages that shared a frame when it began"),
+        pages("written", "of these, written so far"),
+        count("breaks", "private copies made since it began: the frames that it needs"),
+        count("page_outs", "page-outs since it began"),
+        count("major", "page-ins since it began"),
+        pages("saved", "machine pages that sharing saves now"),
+        pages("free", "free machine pages now"),
+        Column("state", "string", "", "the host's state now; null without an allocation stage", nullable=True),
+    ),
+)
 KSM = Table(
     "ksm",
     "KSM's counters under the kernel's names, after each full scan and at the end (admin-guide/mm/ksm)",

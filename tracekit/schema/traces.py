@@ -87,5 +87,6 @@ CAPABILITIES: dict[str, str] = {
     "dma_masks": "each transfer carries the reach of its device",
     "event": "events of the VM are recorded",
     "execution_clock": "the VM's own progress (instructions executed) is recorded",
+    "share_hints": "the guest tells which of its pages are worth sharing (madvise events)",
     "free_hints": "the guest tells which pages it has freed (hint-free events)",
 }

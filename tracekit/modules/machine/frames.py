@@ -9,7 +9,7 @@ label only, and a shared frame takes so many pages and no more; then there is an
 
 import numpy as np
 
-from tracekit.host import HINT, MASK, MOST, NONE, OWN_ZERO, PRIVATE, RESIDENT, SHARED, ZERO
+from tracekit.host import CHANGED, HINT, MASK, MASK_HI, MOST, NONE, OWN_ZERO, PRIVATE, RESIDENT, SHARED, ZERO
 from tracekit.kernel import jit
 
 # bind
@@ -54,10 +54,20 @@ def forget(h, p, vm, page):
 
 
 @jit
+def changes(h, page):
+    """What the page holds, or where, or how that is listed, changes: sharing is counted anew for it."""
+    if not h.flags[page] & CHANGED:
+        h.flags[page] |= CHANGED
+        h.changed[h.changes[0]] = page
+        h.changes[0] += 1
+
+
+@jit
 def attach(h, p, vm, page, f):
     """Map a page to a fresh private frame."""
     h.flags[page] |= RESIDENT
     if may_share:
+        changes(h, page)
         h.frame[page] = f
         h.refs[f] = 1
         h.owner[f] = page
@@ -72,6 +82,7 @@ def unmap(h, p, vm, page):
     h.flags[page] &= ~RESIDENT
     count_resident(h, vm, -1)
     if may_share:
+        changes(h, page)
         f = h.frame[page]
         h.frame[page] = NONE
         h.refs[f] -= 1
@@ -79,6 +90,7 @@ def unmap(h, p, vm, page):
         if h.refs[f] > 0:
             if h.refs[f] == 1:
                 last = h.owner[f]
+                changes(h, last)
                 enlist(h, p, h.page_vm[last], last)
             return
         unlist(h, f)
@@ -99,7 +111,9 @@ def merge(h, p, vm, page, g):
     """Move a page from its own frame to the shared frame ``g`` of equal content. Neither may be ``g``'s already."""
     if h.refs[g] == 1:
         other = h.owner[g]
+        changes(h, other)
         forget(h, p, h.page_vm[other], other)
+        name(h, g, label_of(h, page), high_of(h, page))  # a hint may have been listed for a content of the same hash
     unmap(h, p, vm, page)
     h.kind[g] = SHARED
     h.flags[page] |= RESIDENT
@@ -138,6 +152,24 @@ def label_of(h, page):
 
 
 @jit
+def high_of(h, page):
+    """The upper half of a page's digest; 0 where digests have 64 bits."""
+    return h.digest_hi[page] if h.digest_hi.size > 1 else np.uint64(0)
+
+
+@jit
+def hash_high(h, f):
+    """The upper half of the digest under which a frame is listed."""
+    return h.hash_hi[f] if h.hash_hi.size > 1 else np.uint64(0)
+
+
+@jit
+def content_of(h, page):
+    """One number for all that tells a page's content: the label, which the upper half of its digest changes."""
+    return label_of(h, page) ^ (high_of(h, page) * _SPREAD)
+
+
+@jit
 def chain_of(h, label):
     """Index of the hash chain of a label."""
     mixed = (np.uint64(label) & h.rules[MASK]) * _SPREAD
@@ -145,12 +177,21 @@ def chain_of(h, label):
 
 
 @jit
+def name(h, f, label, high):
+    """What a frame is listed under."""
+    h.hash[f] = label
+    if h.hash_hi.size > 1:
+        h.hash_hi[f] = high
+
+
+@jit
 def list_frame(h, f, label, kind):
-    """Enter a frame into the table."""
+    """Enter a frame, which one page maps, into the table."""
+    changes(h, h.owner[f])
+    name(h, f, label, high_of(h, h.owner[f]))
     b = chain_of(h, label)
     first = h.bucket[b]
     h.kind[f] = kind
-    h.hash[f] = label
     h.chain[f] = first
     h.back[f] = NONE
     if first != NONE:
@@ -163,6 +204,8 @@ def unlist(h, f):
     """Take a frame out of the table, if it is in it."""
     if h.kind[f] == PRIVATE:
         return
+    if h.refs[f] == 1:
+        changes(h, h.owner[f])
     following, previous = h.chain[f], h.back[f]
     if previous == NONE:
         h.bucket[chain_of(h, h.hash[f])] = following
@@ -174,8 +217,14 @@ def unlist(h, f):
 
 
 @jit
-def find(h, label):
-    """A frame that the table has for a label and that takes another page, or NONE.
+def same_hash(h, label, high, other, other_high):
+    """Whether the bits that the table keeps of two contents' hashes are the same."""
+    return ((label ^ other) & h.rules[MASK]) | ((high ^ other_high) & h.rules[MASK_HI]) == 0
+
+
+@jit
+def find(h, label, high):
+    """A frame that the table has for a label (and upper half of a digest) and that takes another page, or NONE.
 
     A hint whose page has changed since is dropped on the way. Where the table keeps few bits the frame may hold
     something else: see ``holds``.
@@ -183,9 +232,9 @@ def find(h, label):
     f = h.bucket[chain_of(h, label)]
     while f != NONE:
         following = h.chain[f]
-        if (h.hash[f] ^ label) & h.rules[MASK] == 0:
+        if same_hash(h, h.hash[f], hash_high(h, f), label, high):
             if h.kind[f] == HINT:
-                if (label_of(h, h.owner[f]) ^ label) & h.rules[MASK] == 0:
+                if same_hash(h, label_of(h, h.owner[f]), high_of(h, h.owner[f]), label, high):
                     return f
                 unlist(h, f)
             elif h.refs[f] < h.rules[MOST] or (h.rules[OWN_ZERO] and label == h.rules[ZERO]):
@@ -195,6 +244,8 @@ def find(h, label):
 
 
 @jit
-def holds(h, f, label):
+def holds(h, f, label, high):
     """The full compare: whether a listed frame really holds what the label stands for."""
-    return (label_of(h, h.owner[f]) if h.kind[f] == HINT else h.hash[f]) == label
+    if h.kind[f] == HINT:
+        return label_of(h, h.owner[f]) == label and high_of(h, h.owner[f]) == high
+    return h.hash[f] == label and hash_high(h, f) == high

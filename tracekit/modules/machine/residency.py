@@ -5,7 +5,7 @@ The replacement policy answers *which page*; everything is counted here, so that
 
 import numpy as np
 
-from tracekit.host import KNOWN, NONE, RESIDENT, SHARED, SWAPPED, TOUCHED
+from tracekit.host import CHANGED, KNOWN, NONE, RESIDENT, SHARED, SWAPPED, TOUCHED
 from tracekit.kernel import entry, jit
 
 # bind
@@ -13,7 +13,20 @@ from tracekit.modules.machine.defaults import admit, expired, may_share, one_poo
 from tracekit.modules.machine.defaults import drop as swap_drop
 from tracekit.modules.machine.defaults import load as swap_load
 from tracekit.modules.machine.defaults import store as swap_store
-from tracekit.modules.machine.frames import attach, count_resident, find, holds, label_of, leave, merge, pool_of, unlist, unmap, vm_of
+from tracekit.modules.machine.frames import (
+    attach,
+    count_resident,
+    find,
+    high_of,
+    holds,
+    label_of,
+    leave,
+    merge,
+    pool_of,
+    unlist,
+    unmap,
+    vm_of,
+)
 from tracekit.prefetch import prefetch
 
 # end bind
@@ -187,8 +200,9 @@ def put_out(h, p, page, incoming):
     if may_share and shares_victims and h.flags[page] & KNOWN and h.kind[h.frame[page]] != SHARED and h.vm[vm].sharing:
         unlist(h, h.frame[page])
         label = label_of(h, page)
-        g = find(h, label)
-        if g != NONE and holds(h, g, label):
+        high = high_of(h, page)
+        g = find(h, label, high)
+        if g != NONE and holds(h, g, label, high):
             merge(h, p, vm, page, g)
             h.vm[vm].shared_out += 1
             return
@@ -244,6 +258,6 @@ def power_off(h, p, vm):
             leave(h, p, vm, page)
         if h.flags[page] & SWAPPED:
             swap_drop(h.swap, h, page)
-        h.flags[page] = 0
+        h.flags[page] &= CHANGED
     h.vm[vm].swapped = 0
     h.vm[vm].ballooned = 0

@@ -108,6 +108,37 @@ class Satori(Sharing):
         return s.whole[page]
 
 
+class Hints(NamedTuple):
+    """Which pages the guest has named."""
+
+    named: np.ndarray  # bool by page
+
+
+class GuestHinted(Sharing):
+    """Paravirtual hints: the guest names pages worth sharing, and these alone are looked up, when named and when they change.
+
+    The guest knows what it has read from files or will keep (collaborative memory management, Schwidefsky et al. 2006,
+    tells the host such states of pages); nothing is scanned. Its hints are ``madvise`` events.
+    """
+
+    name = "guest-hinted"
+    shares_victims = False
+    needs = Sharing.needs | {"share_hints"}
+
+    def state(self, site: Site) -> Hints:
+        return Hints(np.zeros(site.trace.pages, np.bool_))
+
+    @staticmethod
+    @jit
+    def advised(s, h, page, mergeable):
+        s.named[page] = mergeable
+
+    @staticmethod
+    @jit
+    def changed(s, h, page):
+        return s.named[page]
+
+
 class Ranges(NamedTuple):
     """Which pages are of a declared segment, and how many segments and pages there are."""
 

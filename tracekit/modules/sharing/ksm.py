@@ -19,7 +19,7 @@ from tracekit.modules.sharing.domains import domain_keys
 from tracekit.modules.sharing.ksm_books import Items, make_items
 from tracekit.modules.sharing.pace import Ksmtuned, ScanTimeAdvisor
 from tracekit.modules.sharing.sharing import DOMAIN, PAGE_COST, Sharing
-from tracekit.schema import DISCOVERY, KSM, SAVINGS
+from tracekit.schema import CHURN, DISCOVERY, KSM, SAVINGS
 from tracekit.units import PAGE_BYTES
 
 #: Bytes of an rmap_item, one of which ksmd keeps for every page that it has met.
@@ -31,7 +31,7 @@ class Ksm(Sharing):
     """The kernel's KSM: checksum gate, stable and unstable tree, chains, zero pages, nodes, smart scan, advisor."""
 
     name = "ksm"
-    tables = (SAVINGS, DISCOVERY, KSM)
+    tables = (SAVINGS, DISCOVERY, CHURN, KSM)
     shares_victims = False
 
     @dataclass(frozen=True)

@@ -30,8 +30,8 @@ from tracekit.kernel import entry, jit
 # bind
 from tracekit.modules.machine.defaults import advised, changed, due, seen, trust
 from tracekit.modules.machine.discovery import began, ended, found
-from tracekit.modules.machine.frames import find, forget, holds, label_of, list_frame, merge, unlist
-from tracekit.modules.machine.residency import populate, unshare
+from tracekit.modules.machine.frames import changes, content_of, find, forget, high_of, holds, label_of, list_frame, merge, unlist
+from tracekit.modules.machine.residency import populate, unshare, use
 
 # end bind
 
@@ -45,6 +45,15 @@ def scan(h, p, s, v, d, vm, budget):
             return scanned
         scan_page(h, p, s, v, d, page)
     return budget
+
+
+@entry
+def overwrite(h, p, s, v, d, pages, contents, t):
+    """Guests write these pages, which hold these contents from then on."""
+    for i in range(pages.size):
+        vm = h.page_vm[pages[i]]
+        use(h, p, vm, pages[i], True)
+        on_content(h, p, s, v, d, vm, pages[i], contents[i], np.uint64(0), t)
 
 
 @entry
@@ -72,7 +81,8 @@ def scan_page(h, p, s, v, d, page):
         seen(s, v, page, f, DISTRUSTED)
         return
     label = label_of(h, page)
-    g = find(h, label)
+    high = high_of(h, page)
+    g = find(h, label, high)
     if g == f:
         seen(s, v, page, f, LISTED)
         return
@@ -88,7 +98,7 @@ def scan_page(h, p, s, v, d, page):
             h.vm[vm].hinted += 1
             seen(s, v, page, f, LISTED)
         return
-    if not holds(h, g, label):
+    if not holds(h, g, label, high):
         h.vm[vm].false_matches += 1
         seen(s, v, page, f, FALSE_MATCH)
         return
@@ -103,31 +113,38 @@ def scan_page(h, p, s, v, d, page):
 
 
 @jit
-def on_content(h, p, s, v, d, vm, page, digest, t):
+def on_content(h, p, s, v, d, vm, page, digest, digest_hi, t):
     """From here on the page holds this content."""
     known = h.flags[page] & KNOWN
-    new = not known or h.digest[page] != digest
+    new = not known or h.digest[page] != digest or (h.digest_hi.size > 1 and h.digest_hi[page] != digest_hi)
     f = h.frame[page]
     d.now[0] = t
+    if new:
+        changes(h, page)
     if new and known:
         ended(d, vm, page)
     if f == NONE:
-        h.digest[page] = digest
-        h.flags[page] |= KNOWN
-        if new:
-            began(d, page, label_of(h, page))
+        know(h, d, page, digest, digest_hi, new)
         if not h.vm[vm].populates or h.flags[page] & (SWAPPED | BALLOONED):
             return
         populate(h, p, vm, page)
     else:
         if new and h.kind[f] == SHARED:
             unshare(h, p, vm, page)
-        h.digest[page] = digest
-        h.flags[page] |= KNOWN
-        if new:
-            began(d, page, label_of(h, page))
+        know(h, d, page, digest, digest_hi, new)
     if new and changed(s, v, page):
         scan_page(h, p, s, v, d, page)
+
+
+@jit
+def know(h, d, page, digest, digest_hi, new):
+    """Note what the page holds."""
+    h.digest[page] = digest
+    if h.digest_hi.size > 1:
+        h.digest_hi[page] = digest_hi
+    h.flags[page] |= KNOWN
+    if new:
+        began(d, page, content_of(h, page))
 
 
 @jit
@@ -139,12 +156,15 @@ def now_private(h, p, s, v, d, page, t):
 
 
 @jit
-def on_madvise(h, p, s, v, d, vm, first, count):
+def on_madvise(h, p, s, v, d, vm, first, count, t):
     """The guest wants ``count`` of its pages shared, or (negative) no longer: then their sharing is broken."""
+    d.now[0] = t
     begin, end = max(first, 0), min(first + abs(count), h.vm[vm].pages)
     for ppn in range(begin, end):
         page = np.uint32(h.vm[vm].first + ppn)
         advised(s, v, page, count > 0)
+        if count > 0 and h.flags[page] & KNOWN and changed(s, v, page):
+            scan_page(h, p, s, v, d, page)
         f = h.frame[page]
         if count < 0 and f != NONE and h.kind[f] == SHARED:
             unshare(h, p, vm, page)
@@ -156,4 +176,5 @@ def contents_end(h, d, vm):
     for ppn in range(h.vm[vm].pages):
         page = np.uint32(h.vm[vm].first + ppn)
         if h.flags[page] & KNOWN:
+            changes(h, page)
             ended(d, vm, page)

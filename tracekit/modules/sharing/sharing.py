@@ -15,8 +15,8 @@ from tracekit.module import Duration, Module, NoState, Out, Site, param
 from tracekit.modules.machine import defaults
 from tracekit.modules.machine.discovery import make_discovery, quantile
 from tracekit.modules.sharing.domains import LEVELS, vm_domains
-from tracekit.modules.sharing.savings import Bound, count_found, shared_frames
-from tracekit.schema import DISCOVERY, SAVINGS
+from tracekit.modules.sharing.savings import Savings
+from tracekit.schema import CHURN, DISCOVERY, SAVINGS
 from tracekit.units import PAGE_BYTES
 
 
@@ -49,7 +49,7 @@ class Sharing(Module):
     family = "sharing"
     needs = frozenset({"content", "digest64"})
     writes = ("domain", "rules")
-    tables = (SAVINGS, DISCOVERY)
+    tables = (SAVINGS, DISCOVERY, CHURN)
     shares_victims: ClassVar[bool] = True
     kin: ClassVar[bool] = False
 
@@ -75,7 +75,6 @@ class Sharing(Module):
         self.site = site
         self._vms = [i for i, vm in enumerate(site.trace.vms) if "content" in vm.kinds]
         self._scanned = np.zeros(len(site.trace.vms), np.int64)
-        self._bound = Bound(site.host, site.trace.zero_digest)
         self._discovery = make_discovery(site.trace.pages, len(site.trace.vms))
         site.host.domain[:] = vm_domains(site, self.params.domain)
         return self.state(site)
@@ -87,6 +86,8 @@ class Sharing(Module):
         given = [states[name] for name in ("host", "paging", "sharing", "sharing_host", "discovery")]
         self._scan_pages = lambda vm, budget: kernels.scan(*given, vm, budget)
         self._scan_pages(0, 0)  # compiles it
+        self._savings = Savings(states["host"], self.site.trace.zero_digest)
+        self._savings.count(self.site.origin)  # likewise
 
     @property
     def pace(self) -> float:
@@ -113,17 +114,15 @@ class Sharing(Module):
 
     def report(self, now: int, out: Out) -> None:
         host = self.site.host
-        found, possible = count_found(host, self.site.trace.zero_digest), self._bound.count()
-        counters = {name: host.vm[name] for name in ("scanned", "merged", "false_matches", "breaks")}
-        counts = found | possible | counters
+        counts = self._savings.count(now) | {name: host.vm[name] for name in ("scanned", "merged", "false_matches", "breaks")}
         for i in [*self._vms, -1]:
             of = {name: int(column.sum() if i < 0 else column[i]) for name, column in counts.items()}
-            listed = of["hints"] + (shared_frames(host) if i < 0 else 0)
+            listed = of["hints"] + (self._savings.shared_frames if i < 0 else 0)
             out.row("savings", now, self._name(i), **of, table_bytes=listed * FRAME_BYTES)
 
     def finish(self, now: int, out: Out) -> None:
         host, found = self.site.host, self._discovery
-        saved = count_found(host, self.site.trace.zero_digest)["reclaimed"]
+        saved = self._savings.count(now)["reclaimed"]
         for i in [*self._vms, -1]:
             of = slice(None) if i < 0 else slice(i, i + 1)
             times = found.times[of].sum(axis=0)
@@ -142,6 +141,10 @@ class Sharing(Module):
                 cpu=cpu,
                 cpu_per_gib=cpu / gib if gib else None,
             )
+        self._savings.tell_churn(now, [(i, self._name(i)) for i in [*self._vms, -1]], out)
+
+    def audit(self) -> None:
+        self._savings.audit()
 
     def _name(self, vm: int) -> str:
         return "*" if vm < 0 else self.site.trace.vms[vm].name
