@@ -17,6 +17,15 @@ SAMPLING = Table(
         Column("fast", "float64", "page", "fast moving average after the period"),
         Column("low", "float64", "page", "lower end of the period's own 95 % interval for `active` (Wilson, finite population)"),
         Column("high", "float64", "page", "upper end of that interval"),
+        Column(
+            "error",
+            "float64",
+            "page",
+            "standard error of P · touched / n at the truth, by its closed form: P · √(f(1−f)/n · (P−n)/(P−1))",
+        ),
+        pages("device", "pages that devices wrote in the period and the VM itself did not touch: unseen, and not part of `active`"),
+        pages("ballooned", "pages of the sample that the balloon held at the period's end: the guest cannot touch them"),
+        pages("remapped", "pages of the sample that came to lie elsewhere in the period: paged, shared, or moved within a device's reach"),
         Column("length", "int64", "ns", "wall time that the period took"),
     ),
 )
