@@ -41,6 +41,9 @@ class Sampler:
         self._began[:, 1] = 0
         self._sample = [np.empty(0, np.int64) for _ in names]
         self._places = [np.empty(0, np.int64) for _ in names]
+        self._faults = np.zeros(len(names), np.int64)  # in periods that have ended
+        #: Pages unmapped so far, by VM.
+        self.unmapped = np.zeros(len(names), np.int64)
         #: Truth by VM: pages active in the last period that has ended; all of them before.
         self.last = host.vm.pages.copy()
         self.state = samples(len(host.flags), len(names), params.executing, site.origin, site.streams(len(names), "sample"))
@@ -64,6 +67,10 @@ class Sampler:
         """Pages of a VM in use, as the host believes at this moment."""
         return self._averages[vm].estimate(int(self.state.hits[vm]) / len(self._sample[vm])) * int(self._site.host.vm.pages[vm])
 
+    def faults(self) -> np.ndarray:
+        """Faults that guests have taken on sampled pages so far, by VM."""
+        return self._faults + self.state.hits
+
     def end_periods(self, now: int, out: Out) -> bool:
         """End the periods that are over; returns whether any was."""
         ended = False
@@ -84,12 +91,14 @@ class Sampler:
         s.active[vm] = s.hits[vm] = s.unseen[vm] = 0
         self._sample[vm] = int(books.first[vm]) + rng.sample(s.rng[vm], int(books.pages[vm]), self._params.sample)
         s.sampled_in[self._sample[vm]] = s.period[vm]
+        self.unmapped[vm] += len(self._sample[vm])
         self._places[vm] = self._place(vm)
 
     def _end(self, vm: int, now: int, out: Out) -> None:
         s, n, pages = self.state, len(self._sample[vm]), int(self._site.host.vm.pages[vm])
         hits, active, averages = int(s.hits[vm]), int(s.active[vm]), self._averages[vm]
         averages.add(hits / n)
+        self._faults[vm] += hits
         self.last[vm] = active
         low, high = interval(hits, n, pages)
         out.row(
@@ -97,13 +106,12 @@ class Sampler:
             estimate=max(averages.slow, averages.fast) * pages, slow=averages.slow * pages, fast=averages.fast * pages,
             low=low, high=high, error=standard_error(active, n, pages), device=int(s.unseen[vm]),
             ballooned=int(((self._site.host.flags[self._sample[vm]] & BALLOONED) != 0).sum()),
-            remapped=int((self._places[vm] != self._place(vm)).sum()), length=now - int(self._began[vm, 0]),
+            remapped=int(((self._places[vm] != 0) & (self._places[vm] != self._place(vm))).sum()), length=now - int(self._began[vm, 0]),
         )  # fmt: skip
 
     def _place(self, vm: int) -> np.ndarray:
-        """What stands for where the sampled pages lie: whether resident, the frame, the zone. It changes when a page is remapped."""
+        """Where the sampled pages lie: 0 if not resident, else a number that changes with the frame or the zone."""
         host, sample = self._site.host, self._sample[vm]
-        place = ((host.flags[sample] & RESIDENT) != 0).astype(np.int64)
-        if len(host.frame):
-            place = np.where(place > 0, host.frame[sample].astype(np.int64) + 1, 0)
-        return place if self._zone is None else place * 256 + self._zone[sample]
+        frame = host.frame[sample].astype(np.int64) if len(host.frame) else np.zeros(len(sample), np.int64)
+        zone = self._zone[sample] if self._zone is not None else 0
+        return np.where((host.flags[sample] & RESIDENT) != 0, (frame + 1) * 256 + zone, 0)
