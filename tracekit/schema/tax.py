@@ -25,7 +25,10 @@ SAMPLING = Table(
         ),
         pages("device", "pages that devices wrote in the period and the VM itself did not touch: unseen, and not part of `active`"),
         pages("ballooned", "pages of the sample that the balloon held at the period's end: the guest cannot touch them"),
-        pages("remapped", "pages of the sample that came to lie elsewhere in the period: paged, shared, or moved within a device's reach"),
+        pages(
+            "remapped",
+            "pages of the sample that lie elsewhere at the period's end than at its start: paged out, shared, or moved",
+        ),
         Column("length", "int64", "ns", "wall time that the period took"),
     ),
 )
@@ -90,7 +93,7 @@ ESTIMATOR_AGES = Table(
 )
 DAMON = Table(
     "damon",
-    "how many regions DAMON has, whenever its estimate is told",
+    "DAMON's regions, whenever its estimate is told",
     (
         *RESULT_KEY,
         VM_NAME,
@@ -98,6 +101,7 @@ DAMON = Table(
         count("regions", "regions now"),
         count("least", "fewest since the row before (once merged)"),
         count("most", "most since the row before (once split)"),
+        Column("age", "float64", "", "aggregations for which a page's region has not changed, on average over the VM's pages"),
     ),
 )
 ALLOCATION = Table(

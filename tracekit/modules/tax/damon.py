@@ -4,7 +4,8 @@ Each sampling interval one random page of each region is looked at. At the end o
 close counts merge, no further than the fewest regions allow; ages count aggregations without change; then regions split at
 random, while there are no more than half of the most. ``tracekit.modules.tax.regions`` has the steps.
 
-A region counts as in use if it was found accessed within the window: its count is not 0, or has been for less than that.
+A region counts as in use if the last aggregation found it accessed at all, as the tool ``damo`` reports working sets. So
+the window that DAMON looks at is its aggregation interval, whatever window the truth beside it has.
 """
 
 from collections.abc import Collection, Mapping
@@ -19,7 +20,7 @@ from tracekit.module import Duration, Out, Site, param
 from tracekit.modules.machine import window
 from tracekit.modules.tax.accessed import Accessed, accessed, clear, mark
 from tracekit.modules.tax.estimator import Estimator
-from tracekit.modules.tax.regions import Regions, aggregate, check, in_use, pick, regions, split
+from tracekit.modules.tax.regions import Regions, aggregate, check, in_use, mean_age, pick, regions, split
 from tracekit.schema import DAMON
 from tracekit.units import format_duration
 
@@ -95,7 +96,7 @@ class Damon(Estimator):
             check(r, vm, bits.touched_in, bits.interval[0], self.site.host.vm.first[vm])
             if aggregated:
                 aggregate(r, vm, self._limit[vm])
-                self._found[vm] = in_use(r, vm, self.params.window, self._sampling * self.params.samples)
+                self._found[vm] = in_use(r, vm)
                 self._least[vm] = min(self._least[vm], r.number[vm])
                 split(r, vm)
                 self._most[vm] = max(self._most[vm], r.number[vm])
@@ -108,6 +109,6 @@ class Damon(Estimator):
     def tell(self, now: int, vm: int, out: Out) -> None:
         out.row(
             "damon", now, self.site.trace.vms[vm].name, estimator=self.label, regions=int(self._regions.number[vm]),
-            least=int(self._least[vm]), most=int(self._most[vm]),
+            least=int(self._least[vm]), most=int(self._most[vm]), age=float(mean_age(self._regions, vm)),
         )  # fmt: skip
         self._least[vm] = self._most[vm] = self._regions.number[vm]

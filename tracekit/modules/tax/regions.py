@@ -72,8 +72,8 @@ def aggregate(r, vm, limit):
         highest = max(highest, r.accesses[vm, i])
     near = highest // 10
     start, accesses, last, age = r.start[vm], r.accesses[vm], r.last[vm], r.age[vm]
-    kept = np.int64(-1)
-    for i in range(r.number[vm]):
+    number, kept = r.number[vm], np.int64(-1)
+    for i in range(number):
         changed = abs(accesses[i] - last[i]) > near or (accesses[i] == 0) != (last[i] == 0)
         older = 0 if changed else age[i] + 1
         if kept >= 0 and abs(accesses[kept] - accesses[i]) <= near and start[i + 1] - start[kept] <= limit:
@@ -83,21 +83,30 @@ def aggregate(r, vm, limit):
         else:
             kept += 1
             start[kept], accesses[kept], age[kept] = start[i], accesses[i], older
-    start[kept + 1] = start[r.number[vm]]
+    start[kept + 1] = start[number]
     r.number[vm] = kept + 1
-    for i in range(kept + 1):
+    for i in range(number):
         last[i] = accesses[i]
         accesses[i] = 0
 
 
 @entry
-def in_use(r, vm, window, aggregation):
-    """Pages of regions found accessed within ``window`` ns, once an aggregation interval has ended."""
+def in_use(r, vm):
+    """Pages of regions that the last aggregation has found accessed, were it by one sample."""
     pages = np.int64(0)
     for i in range(r.number[vm]):
-        if r.last[vm, i] > 0 or (r.age[vm, i] + 1) * aggregation < window:
+        if r.last[vm, i] > 0:
             pages += r.start[vm, i + 1] - r.start[vm, i]
     return pages
+
+
+@entry
+def mean_age(r, vm):
+    """Aggregations for which a page's region has not changed, on average over the VM's pages."""
+    total = np.int64(0)
+    for i in range(r.number[vm]):
+        total += r.age[vm, i] * (r.start[vm, i + 1] - r.start[vm, i])
+    return total / r.start[vm, r.number[vm]]
 
 
 @jit
