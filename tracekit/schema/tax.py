@@ -9,6 +9,7 @@ SAMPLING = Table(
     (
         *RESULT_KEY,
         VM_NAME,
+        Column("stage", "string", "", "stage that samples"),
         pages("active", "truth: distinct pages that the VM touched in the period"),
         pages("n", "pages sampled"),
         pages("touched", "sampled pages that were touched"),

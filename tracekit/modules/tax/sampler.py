@@ -102,7 +102,7 @@ class Sampler:
         self.last[vm] = active
         low, high = interval(hits, n, pages)
         out.row(
-            "sampling", now, self._site.trace.vms[vm].name, active=active, n=n, touched=hits,
+            "sampling", now, self._site.trace.vms[vm].name, stage=self._site.stage, active=active, n=n, touched=hits,
             estimate=max(averages.slow, averages.fast) * pages, slow=averages.slow * pages, fast=averages.fast * pages,
             low=low, high=high, error=standard_error(active, n, pages), device=int(s.unseen[vm]),
             ballooned=int(((self._site.host.flags[self._sample[vm]] & BALLOONED) != 0).sum()),
