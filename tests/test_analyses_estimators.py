@@ -124,3 +124,6 @@ def test_the_screen_has_a_line_an_estimator():
     start = next(i for i, line in enumerate(lines) if line.startswith("estimators of the pages used within 30 s"))
     names = [word for line in lines[start:] for word in line.split()[1:2]]
     assert [name for name in names if name in ("esx", "bitmap", "damon", "dirty", "curve")] == ["esx", "bitmap", "damon", "dirty", "curve"]
+    assert any(line.startswith("→ nothing known by kstaled") for line in lines)  # its first scan is after 120 s
+    done = run("replay", *captured("toucher-long"), "--preset", "estimators", "--until", "20s")
+    assert "→ no estimator's window has passed" in done.out

@@ -291,8 +291,9 @@ def _working_sets(results: Results, trace: str, labels: dict[str, str]) -> list[
 
 def _estimators(results: Results, trace: str, labels: dict[str, str]) -> list[RenderableType]:
     frame = _of(results, "estimator_summary", trace)
+    lines = _advice(advice.estimators(results, trace, _of(results, "estimators", trace))) if "estimators" in results.names else []
     if frame.is_empty():
-        return []
+        return lines
     windows = " … ".join(map(format_duration, sorted(frame["window"].unique())))
     title = f"estimators of the pages used within {windows}, means over time; cost: faults that VMs took, pages that were looked at"
     if frame.height > MANY_ROWS:
@@ -302,7 +303,7 @@ def _estimators(results: Results, trace: str, labels: dict[str, str]) -> list[Re
         sizes = (format_pages(row[name]) for name in ("truth", "estimate", "error"))
         late = "–" if row["lag"] is None else format_duration(row["lag"])
         table.add_row(*lead, row["vm"], row["estimator"], *sizes, late, format_count(row["faults"]), format_count(row["scans"]))
-    return [table]
+    return [table, *lines]
 
 
 def _advice(lines: Iterable[str]) -> list[RenderableType]:

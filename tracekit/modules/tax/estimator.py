@@ -114,10 +114,10 @@ class Estimator(Module):
 def lag_of(truth: np.ndarray, estimate: np.ndarray) -> tuple[int | None, float | None]:
     """By how many moments the estimate is late: the shift of the truth that leaves the least mean absolute error, and that error.
 
-    Shifts go up to a half of the series, and each is judged over the same moments, the later half. None where the truth never
-    changes, so that nothing tells.
+    Shifts go up to a half of the series (or ``_MANY``), and each is judged over the same moments, those behind the longest. None
+    where the truth never changes, so that nothing tells.
     """
-    most = len(truth) // 2
+    most = min(len(truth) // 2, _MANY)
     if truth.min() == truth.max():
         return None, None
     errors = [float(np.abs(estimate[most:] - truth[most - shift : len(truth) - shift]).mean()) for shift in range(most + 1)]
