@@ -7,11 +7,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from make_trace import write_static
 from polars.testing import assert_frame_equal
 from run_cli import captured, run
 
 import tracekit as tk
-from tracekit.synth import synthesize
 
 ROOT = Path(__file__).parent.parent
 
@@ -71,15 +71,13 @@ def test_estimators_by_phase_of_the_real_toucher(toucher):
 
 def test_errors_over_seeds_and_settings(tmp_path):
     """Two static VMs (synthetic), 20 seeds × two n × two slow gains: samples err as the closed form says, maxima are biased."""
-    sizes = {"memory": "4MiB", "active1": "640KiB", "active2": "3200KiB", "duration": "200s"}
-    *files, _ = synthesize("tax", tmp_path, **sizes)
-    access = next(path for path in files if ".access." in path.name)
-    esx = {"module": "esx", "period": "10s", "window": "10s", "every": "10s", "sample": [50, 400], "slow": [0.1, 0.3]}
+    access = write_static(tmp_path / "x.access.parquet", 1024, {"idle": 160, "busy": 800}, 20, 10**9)
+    esx = {"module": "esx", "period": "1s", "window": "1s", "every": "1s", "sample": [50, 400], "slow": [0.1, 0.3]}
     results = tk.replay(access, {"estimate": esx, "replay": {"seed": list(range(20))}})
     analysis = load("sampling_accuracy")
     errors = analysis.table(results).filter(pl.col("view") == "error").collect()
     assert errors.select("vm", "sample", "slow").n_unique() == 8
-    assert (errors["error"] / errors["closed_form"]).is_between(0.87, 1.13).all()  # 380 periods: ± 7 % at 95 %
+    assert (errors["error"] / errors["closed_form"]).is_between(0.87, 1.13).all()  # 400 periods: ± 7 % at 95 %
     assert (errors["covered"] - errors["expected"]).abs().max() < 0.04
     assert errors["expected"].is_between(0.92, 0.98).all()
     assert (errors["bias"].abs() < 0.15 * errors["closed_form"]).all()
@@ -109,9 +107,9 @@ def test_what_wrong_estimates_cost():
 
 def test_the_truth_beside_itself_costs_nothing(tmp_path):
     """n is not below the VMs' pages, and use never changes: the estimate is the truth."""
-    *files, _ = synthesize("tax", tmp_path, memory="1MiB", active1="160KiB", active2="800KiB", duration="120s")
-    settings = ["tax.module=exact,esx", "tax.sample=256", "tax.period=20s", "tax.overhead=0"]
-    results = tk.replay(files, preset="tax", memory="1400KiB", settings=settings)
+    access = write_static(tmp_path / "x.access.parquet", 256, {"idle": 40, "busy": 200}, 60, 10**9)
+    settings = ["tax.module=exact,esx", "tax.sample=256", "tax.period=10s", "tax.overhead=0"]
+    results = tk.replay(access, preset="tax", memory="800KiB", settings=settings)
     frame = load("wrong_estimates").table(results).collect()
     assert frame["unjustified"].to_list() == [0, 0] and frame["extra_faults"].to_list() == [0, 0]
 

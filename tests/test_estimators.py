@@ -10,7 +10,7 @@ import reference_estimators as reference
 import reference_working_set
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from make_trace import write
+from make_trace import write, write_static
 from run_cli import captured, run
 
 import tracekit
@@ -25,7 +25,6 @@ from tracekit.modules.tax.kstaled import Kstaled
 from tracekit.modules.tax.miss_curve import MissCurve
 from tracekit.modules.tax.sampling import Averages, interval, standard_error
 from tracekit.scenario import variants
-from tracekit.synth import synthesize
 from tracekit.testing import check
 
 MS, SECOND = 10**6, 10**9
@@ -140,11 +139,8 @@ def test_the_lag_is_the_shift_of_least_error():
 @pytest.fixture(scope="module")
 def static(tmp_path_factory):
     """200 seeds of the sampler on two VMs whose active sets never change: 160 and 800 of 1024 pages, 30 periods."""
-    folder = tmp_path_factory.mktemp("static")
-    sizes = {"memory": "4MiB", "active1": "640KiB", "active2": "3200KiB"}
-    *files, _ = synthesize("tax", folder, duration="300s", **sizes)
-    access = [path for path in files if ".access." in path.name]
-    esx = {"module": "esx", "period": "10s", "window": "10s", "every": "10s"}
+    access = write_static(tmp_path_factory.mktemp("static") / "x.access.parquet", 1024, {"idle": 160, "busy": 800}, 30, SECOND)
+    esx = {"module": "esx", "period": "1s", "window": "1s", "every": "1s"}
     return tracekit.replay(access, {"estimate": esx, "replay": {"seed": list(range(200))}}).sampling.collect()
 
 
