@@ -66,7 +66,7 @@ def sampling(results: Results, trace: str, variant: str) -> Iterator[str]:
 def estimators(results: Results, trace: str, told: pl.DataFrame) -> Iterator[str]:
     """Estimators that have told nothing: the trace is shorter than their window, or than a period of theirs."""
     if told.is_empty():
-        yield f"no estimator's window has passed by the end: --set STAGE.window=… and period, such as estimate_esx.window=5s"
+        yield "no estimator's window has passed by the end: --set STAGE.window=… and period, such as estimate_esx.window=5s"
         return
     known = told.group_by("estimator", maintain_order=True).agg(pl.col("estimate").is_not_null().any())
     silent = known.filter(~pl.col("estimate"))["estimator"].to_list()
