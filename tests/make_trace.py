@@ -58,6 +58,16 @@ def write(
     return path
 
 
+def write_static(path: Path, pages: int, active: dict[str, int], periods: int, period: int) -> Path:
+    """VMs of so many pages that never change: each touches the same ``active`` random ones once a period (ns)."""
+    rng = np.random.default_rng(7)
+    sets = {vm: rng.permutation(pages)[:count] for vm, count in active.items()}
+    ppn, names = np.concatenate(list(sets.values())), [vm for vm, own in sets.items() for _ in own]
+    t = np.repeat(np.arange(periods + 1) * period, len(ppn))
+    vms = dict.fromkeys(active, pages)
+    return write(path, "access", len(t), vms, t=t, vm=names * (periods + 1), ppn=np.tile(ppn, periods + 1))
+
+
 def write_raw(
     path: Path, kind: str, rows: int, about: bytes | None = None, types: dict[str, pa.DataType] | None = None, **given: Any
 ) -> Path:
@@ -75,4 +85,4 @@ def about(kind: str, vms: dict[str, int], **more: Any) -> bytes:
     return metadata(kind, columns_of(kind, 1), vms, **more).to_json()
 
 
-__all__ = ["ZERO_DIGEST", "about", "columns_of", "metadata", "write", "write_raw"]
+__all__ = ["ZERO_DIGEST", "about", "columns_of", "metadata", "write", "write_raw", "write_static"]

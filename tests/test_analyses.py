@@ -21,16 +21,6 @@ def load(name):
     return module
 
 
-def test_sampling_follows_the_phases_of_the_real_toucher():
-    analysis = load("sampling_accuracy")
-    frame = analysis.table(tk.replay(sorted((ROOT / "traces").glob("toucher-long.*.parquet")), preset="tax")).collect()
-    # The toucher's phases of 90 s touch 66, 162, 247, 103, 30 and 206 MiB; every third period lies within one.
-    inside = frame.filter(pl.col("t").is_between(60, 65) | pl.col("t").is_between(150, 155) | pl.col("t").is_between(240, 245))
-    assert [round(truth / 10) for truth in inside["truth"]] == [7, 16, 25]
-    assert frame["covered"].mean() >= 0.8
-    assert analysis.chart(frame).to_dict()["spec"]["layer"]
-
-
 def test_working_sets_of_real_vms_are_as_they_were():
     """Against a golden table: the summary, and the curve of all VMs together (``working_set_golden`` writes it)."""
     analysis = load("working_set")

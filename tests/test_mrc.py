@@ -17,10 +17,10 @@ from run_cli import TRACES, captured, run
 import tracekit
 from tracekit.errors import TracekitError
 from tracekit.kernel import entry
+from tracekit.modules.machine.stack import remove, stacks, touch
 from tracekit.mrc import METHODS, MRC, curves
 from tracekit.mrc.bins import BINS, below, bin_of, edges
 from tracekit.mrc.partition import RULES, by_utility, in_proportion, partition
-from tracekit.mrc.stack import remove, stacks, touch
 from tracekit.mrc.table import Curve
 from tracekit.schema import PARTITION
 from tracekit.synth import synthesize

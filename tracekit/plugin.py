@@ -6,6 +6,7 @@ A package registers its classes under the entry points ``tracekit.modules`` as `
 from tracekit.host import BALLOONED, GUEST_OUT, HINT, IN_USE, KNOWN, NONE, PRIVATE, SHARED, SWAPPED, TOUCHED, Host
 from tracekit.kernel import jit
 from tracekit.module import Duration, Module, Out, Site, Size, param
+from tracekit.modules.machine import window
 from tracekit.modules.reclamation.queues import OneQueue, Queued, Queues, drop, move, newest, oldest, pop, push, queues
 from tracekit.modules.reclamation.replacement import Pools, Replacement
 from tracekit.modules.reclamation.swap import Swap
@@ -13,6 +14,7 @@ from tracekit.modules.remapping.remap import Remap
 from tracekit.modules.remapping.tier import Tier, demote, promote
 from tracekit.modules.sharing.sharing import Sharing
 from tracekit.modules.tax.allocation import Allocation
+from tracekit.modules.tax.estimator import Estimator
 from tracekit.prefetch import prefetch
 from tracekit.rng import below
 from tracekit.schema import Column, Table
@@ -31,6 +33,7 @@ __all__ = [
     "Allocation",
     "Column",
     "Duration",
+    "Estimator",
     "Host",
     "Module",
     "OneQueue",
@@ -59,4 +62,5 @@ __all__ = [
     "promote",
     "push",
     "queues",
+    "window",
 ]

@@ -12,6 +12,7 @@ A scenario has tables ``[host]``, ``[replay]``, ``[[vm]]`` and one a stage, in t
     [paging]
     module = ["random", "lru"]
 
+Observers (``estimate``, ``watch``) may stand beside each other, each under a label: ``[estimate_damon]``, ``[estimate_esx]``.
 The id of a variant is a digest of its resolved parameters.
 """
 
@@ -37,7 +38,9 @@ from tracekit.trace import Vm
 
 #: More variants than this would not fit into memory together.
 MAX_VARIANTS = 10_000
-PRESETS = ("esx", "sharing", "paging", "balloon", "swap", "tax", "remap", "tier", "working-set")
+PRESETS = ("esx", "sharing", "paging", "balloon", "swap", "tax", "remap", "tier", "working-set", "estimators")
+#: Families of observers: a scenario may have several modules of one beside each other, as stages ``family_label``.
+BESIDE = ("estimate", "watch")
 #: ``stage.module = "none"`` leaves a stage out.
 NO_MODULE = "none"
 
@@ -204,17 +207,23 @@ def variants(tables: Mapping[str, Any]) -> list[Variant]:
     return list(found.values())
 
 
+def family_of(stage: str) -> str:
+    """The family whose modules can fill a stage: its name, or for observers what stands before a label."""
+    family, _, label = stage.partition("_")
+    return family if family in BESIDE and label.isidentifier() and label != "host" else stage
+
+
 def _check_table(stage: str, table: Any) -> None:
     if not isinstance(table, dict):
         raise ScenarioError(f"{stage} = {table!r} stands outside a table; a scenario has tables such as [host] or [paging]")
     if stage in _SECTIONS:
         return
-    if stage not in registry.families():
+    if family_of(stage) not in registry.families():
         known = [*_SECTIONS, "vm", *registry.families()]
         raise ScenarioError(f"unknown table or stage {stage!r}{nearest(stage, known)}; expected one of {', '.join(known)}")
     if "module" not in table:
         raise ScenarioError(
-            f"stage {stage!r} has no module here; add {stage}.module = one of {', '.join(registry.names(stage))}, "
+            f"stage {stage!r} has no module here; add {stage}.module = one of {', '.join(registry.names(family_of(stage)))}, "
             "or choose a preset that has the stage"
         )
 
@@ -229,7 +238,7 @@ def _check_names(axes: Sequence[tuple[str, str, list[Any]]]) -> None:
             known = {"module"}
             for module in modules:
                 if module != NO_MODULE:
-                    known |= {field.name for field in dataclasses.fields(registry.load(stage, str(module)).Params)}
+                    known |= {field.name for field in dataclasses.fields(registry.load(family_of(stage), str(module)).Params)}
         if name not in known:
             names = sorted(known)
             raise ScenarioError(f"unknown parameter {stage}.{name}{nearest(name, names)}; expected one of {', '.join(names)}")
@@ -240,7 +249,7 @@ def _resolve(chosen: Mapping[str, Mapping[str, Any]], vms: tuple[VmParams, ...])
     stages = {}
     for stage, values in chosen.items():
         if stage not in _SECTIONS and values["module"] != NO_MODULE:
-            cls = registry.load(stage, str(values["module"]))
+            cls = registry.load(family_of(stage), str(values["module"]))
             stages[stage] = cls, _make(stage, cls.Params, {k: v for k, v in values.items() if k != "module"}, lenient=True)
     if not stages:
         raise ScenarioError(

@@ -51,6 +51,8 @@ class Trace:
         self.devices = tuple(dict.fromkeys(device for file, _ in files for device in _devices(file)))
         self.zero_digest = next((f.metadata.zero_digest for f, _ in files if f.metadata and f.kind == "content"), ZERO_DIGEST)
         self.rows = {kind: sum(file.rows for file, _ in files if file.kind == kind) for kind in self.kinds}
+        #: ns of the longest bucket that accesses were gathered in; 0: each has a time of its own, as far as the files tell.
+        self.bucket = max((file.metadata.bucket_ns for file, _ in files if file.metadata and file.kind == "access"), default=0)
         spans = [file.span() for file, _ in files]
         self.first_t, self.last_t = min(first for first, _ in spans), max(last for _, last in spans)
         if self.first_t < -MAX_T or self.last_t >= MAX_T:

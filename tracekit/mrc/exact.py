@@ -6,8 +6,8 @@ Memory is some 20 bytes a page of the trace, however long it is.
 import numpy as np
 
 from tracekit.kernel import entry
+from tracekit.modules.machine.stack import stacks, touch
 from tracekit.mrc.pools import Pools
-from tracekit.mrc.stack import stacks, touch
 from tracekit.mrc.table import Curve
 
 

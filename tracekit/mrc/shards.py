@@ -23,9 +23,9 @@ from typing import NamedTuple
 import numpy as np
 
 from tracekit.kernel import entry, jit
+from tracekit.modules.machine.stack import NEVER, remove, stacks, touch
 from tracekit.mrc.bins import BINS, below, bin_of
 from tracekit.mrc.pools import Pools
-from tracekit.mrc.stack import NEVER, remove, stacks, touch
 from tracekit.mrc.table import Curve
 from tracekit.spatial import ALL, hash_page, key_of, limit
 

@@ -63,6 +63,17 @@ def sampling(results: Results, trace: str, variant: str) -> Iterator[str]:
     yield f"{said}: --set tax.period={span // 10**7}ms" if span >= 10**7 else said
 
 
+def estimators(results: Results, trace: str, told: pl.DataFrame) -> Iterator[str]:
+    """Estimators that have told nothing: the trace is shorter than their window, or than a period of theirs."""
+    if told.is_empty():
+        yield "no estimator's window has passed by the end: --set STAGE.window=… and period, such as estimate_esx.window=5s"
+        return
+    known = told.group_by("estimator", maintain_order=True).agg(pl.col("estimate").is_not_null().any())
+    silent = known.filter(~pl.col("estimate"))["estimator"].to_list()
+    if silent:
+        yield f"nothing known by {', '.join(silent)}: no period of theirs has ended; --set estimate_{silent[0]}.period=…"
+
+
 def faults(results: Results, trace: str, final: pl.DataFrame) -> Iterator[str]:
     """Memory was never short: nothing to reclaim."""
     run = _run(results, trace)

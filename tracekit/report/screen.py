@@ -49,7 +49,7 @@ def _screen(results: Results, trace: str, labels: dict[str, str], legend: str) -
     parts: list[RenderableType] = [_heading(results, runs)]
     if len(labels) > 1:
         parts.append(Text(legend, style="dim"))
-    for section in (_savings, _sampling, _allocation, _faults, _swap, _copies, _tiers, _working_sets):
+    for section in (_savings, _sampling, _allocation, _faults, _swap, _copies, _tiers, _working_sets, _estimators):
         parts += section(results, trace, labels)
     for reason, modules in _left_out(runs):
         parts.append(Text(f"left out  {', '.join(modules)}: {reason}", style="dim"))
@@ -138,7 +138,7 @@ def _sampling(results: Results, trace: str, labels: dict[str, str]) -> list[Rend
     allocated = _of(results, "allocation", trace)
     if "sampling" not in results.names or allocated.is_empty():
         return []
-    frame = _of(results, "sampling", trace)
+    frame = _of(results, "sampling", trace).filter(pl.col("stage") == "tax")
     if frame.is_empty():
         return _advice(advice.sampling(results, trace, allocated["variant"][0]))
     run = _of(results, "runs", trace).row(0, named=True)
@@ -287,6 +287,23 @@ def _working_sets(results: Results, trace: str, labels: dict[str, str]) -> list[
             style="bold" if whole and len(labels) == 1 else None,
         )  # fmt: skip
     return [table]
+
+
+def _estimators(results: Results, trace: str, labels: dict[str, str]) -> list[RenderableType]:
+    frame = _of(results, "estimator_summary", trace)
+    lines = _advice(advice.estimators(results, trace, _of(results, "estimators", trace))) if "estimators" in results.names else []
+    if frame.is_empty():
+        return lines
+    windows = " … ".join(map(format_duration, sorted(frame["window"].unique())))
+    title = f"estimators of the pages used within {windows}, means over time; cost: faults that VMs took, pages that were looked at"
+    if frame.height > MANY_ROWS:
+        return [Text(f"{title}: {frame.height} lines are too many here: --table estimator_summary", style="dim")]
+    table = _table(title, "vm", "estimator", "truth", "estimate", "error", "late by", "faults", "scans", labelled=len(labels) > 1)
+    for lead, row in _rows(frame, labels):
+        sizes = (format_pages(row[name]) for name in ("truth", "estimate", "error"))
+        late = "–" if row["lag"] is None else format_duration(row["lag"])
+        table.add_row(*lead, row["vm"], row["estimator"], *sizes, late, format_count(row["faults"]), format_count(row["scans"]))
+    return [table, *lines]
 
 
 def _advice(lines: Iterable[str]) -> list[RenderableType]:

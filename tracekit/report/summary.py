@@ -124,7 +124,9 @@ def _sampling(results: Results) -> pl.DataFrame | None:
     if "sampling" not in results.names:
         return None
     covers = (pl.col("low") <= pl.col("active")) & (pl.col("active") <= pl.col("high"))
-    return results.table("sampling").group_by(_KEY, maintain_order=True).agg(covered=covers.mean()).collect()
+    return (
+        results.table("sampling").filter(pl.col("stage") == "tax").group_by(_KEY, maintain_order=True).agg(covered=covers.mean()).collect()
+    )
 
 
 def _faults(results: Results) -> pl.DataFrame | None:

@@ -20,7 +20,7 @@ from tracekit.schema.remapping import CONCENTRATION, COPIES, REMAPS, SWIOTLB, TI
 from tracekit.schema.results import RESULT_KEY, RUNS, VARIANTS, VM
 from tracekit.schema.sharing import CHURN, DISCOVERY, KSM, SAVINGS, STORM
 from tracekit.schema.table import Column, Table
-from tracekit.schema.tax import ALLOCATION, SAMPLING
+from tracekit.schema.tax import ALLOCATION, DAMON, ESTIMATOR_AGES, ESTIMATOR_SUMMARY, ESTIMATORS, SAMPLING
 from tracekit.schema.traces import CAPABILITIES, EVENTS, KINDS, METADATA_KEY, SCHEMA_VERSION, ZERO_DIGEST
 
 __all__ = [
@@ -30,7 +30,11 @@ __all__ = [
     "CHURN",
     "CONCENTRATION",
     "COPIES",
+    "DAMON",
     "DISCOVERY",
+    "ESTIMATORS",
+    "ESTIMATOR_AGES",
+    "ESTIMATOR_SUMMARY",
     "EVENTS",
     "FAULTS",
     "HEAT",
@@ -68,6 +72,7 @@ RESULTS: dict[str, Table] = {
         *(VARIANTS, RUNS, VM),
         *(SAVINGS, DISCOVERY, CHURN, KSM, STORM),
         *(SAMPLING, ALLOCATION),
+        *(ESTIMATORS, ESTIMATOR_SUMMARY, ESTIMATOR_AGES, DAMON),
         *(COPIES, REMAPS, SWIOTLB, CONCENTRATION, TIERS),
         *(FAULTS, BALLOON, SWAP),
         *(WORKING_SET_CURVE, WORKING_SET, WORKING_SET_SUMMARY, WORKING_SET_PAIRS, HEAT),

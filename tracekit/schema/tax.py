@@ -9,6 +9,7 @@ SAMPLING = Table(
     (
         *RESULT_KEY,
         VM_NAME,
+        Column("stage", "string", "", "stage that samples"),
         pages("active", "truth: distinct pages that the VM touched in the period"),
         pages("n", "pages sampled"),
         pages("touched", "sampled pages that were touched"),
@@ -17,7 +18,91 @@ SAMPLING = Table(
         Column("fast", "float64", "page", "fast moving average after the period"),
         Column("low", "float64", "page", "lower end of the period's own 95 % interval for `active` (Wilson, finite population)"),
         Column("high", "float64", "page", "upper end of that interval"),
+        Column(
+            "error",
+            "float64",
+            "page",
+            "standard error of P · touched / n at the truth, by its closed form: P · √(f(1−f)/n · (P−n)/(P−1))",
+        ),
+        pages("device", "pages that devices wrote in the period and the VM itself did not touch: unseen, and not part of `active`"),
+        pages("ballooned", "pages of the sample that the balloon held at the period's end: the guest cannot touch them"),
+        pages(
+            "remapped",
+            "pages of the sample that lie elsewhere at the period's end than at its start: paged out, shared, or moved",
+        ),
         Column("length", "int64", "ns", "wall time that the period took"),
+    ),
+)
+_ESTIMATOR = Column("estimator", "string", "", "label of the estimator's stage, or its module's name")
+_WINDOW = Column("window", "int64", "ns", "window of the working set: the pages used within it before")
+_FAULTS = count("faults", "page faults that the VM has taken so far because it is watched")
+_SCANS = count("scans", "pages whose mapping or accessed bit the estimator has looked at or changed so far")
+ESTIMATORS = Table(
+    "estimators",
+    "estimators of the working set beside the truth and their cost, over time from the first whole window on",
+    (
+        *RESULT_KEY,
+        VM_NAME,
+        _ESTIMATOR,
+        _WINDOW,
+        pages("truth", "distinct pages that the VM used within the window before"),
+        Column(
+            "estimate",
+            "float64",
+            "page",
+            "pages in use as the estimator believes at this moment; null while it knows nothing",
+            nullable=True,
+        ),
+        _FAULTS,
+        _SCANS,
+    ),
+)
+ESTIMATOR_SUMMARY = Table(
+    "estimator_summary",
+    "how far estimators were from the truth over the whole replay, how late, and at which cost",
+    (
+        *RESULT_KEY,
+        VM_NAME,
+        _ESTIMATOR,
+        _WINDOW,
+        count("moments", "rows of table estimators with an estimate"),
+        Column("truth", "float64", "page", "mean of the truth"),
+        Column("estimate", "float64", "page", "mean of the estimate"),
+        Column("bias", "float64", "page", "mean of estimate − truth"),
+        Column("error", "float64", "page", "mean of its amount"),
+        Column("rms", "float64", "page", "square root of the mean of its square"),
+        Column(
+            "lag", "int64", "ns", "by how much the truth has to be shifted to later for the least mean error, over the later half of "
+            "the moments; null if the truth never changes", nullable=True
+        ),
+        Column("error_at_lag", "float64", "page", "that least mean error", nullable=True),
+        _FAULTS,
+        _SCANS,
+    ),
+)  # fmt: skip
+ESTIMATOR_AGES = Table(
+    "estimator_ages",
+    "histograms of page ages at each scan of kstaled (Lagar-Cavilla et al. 2019); ages without pages are left out",
+    (
+        *RESULT_KEY,
+        VM_NAME,
+        _ESTIMATOR,
+        count("age", "scans since the page was last touched; 0: since the scan before; 255: that many or more, or never"),
+        pages("pages", "pages of this age: the cold-age histogram"),
+        pages("promoted", "pages found touched that had this age before: the promotion histogram"),
+    ),
+)
+DAMON = Table(
+    "damon",
+    "DAMON's regions, whenever its estimate is told",
+    (
+        *RESULT_KEY,
+        VM_NAME,
+        _ESTIMATOR,
+        count("regions", "regions now"),
+        count("least", "fewest since the row before (once merged)"),
+        count("most", "most since the row before (once split)"),
+        Column("age", "float64", "", "aggregations for which a page's region has not changed, on average over the VM's pages"),
     ),
 )
 ALLOCATION = Table(

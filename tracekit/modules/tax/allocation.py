@@ -6,6 +6,8 @@ revocation, the host's states and the tables are here.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -13,12 +15,9 @@ from tracekit.errors import ScenarioError
 from tracekit.host import STATES, VM_FIELDS, Host, saved
 from tracekit.kernel import jit
 from tracekit.module import Duration, Module, Out, Site, Size, pages_of, param
-from tracekit.modules.tax import sampling
+from tracekit.modules.tax import sampler, sampling
 from tracekit.modules.tax.targets import admit, next_state, revoke
 from tracekit.schema import ALLOCATION, SAMPLING
-
-#: How often execution time is looked at to see whether a sampling period has ended.
-_POLL = 10**8
 
 
 class Allocation(Module):
@@ -30,14 +29,7 @@ class Allocation(Module):
     tables = (SAMPLING, ALLOCATION)
 
     @dataclass(frozen=True)
-    class Params:
-        sample: int = param(100, "pages sampled a VM and period", "page", low=1, high=1 << 30)
-        period: Duration = param(Duration(30 * 10**9), "sampling period, of the VM's own execution time", "ns", low=10**6)
-        slow: float = param(0.2, "gain of the slow moving average", low=0.0, high=1.0)
-        fast: float = param(0.6, "gain of the fast moving average", low=0.0, high=1.0)
-        executing: float = param(
-            0.0, "instructions a second that count as executing all of it; 0: any progress between two clock events does", "1/s", low=0.0
-        )
+    class Params(sampler.Params):
         reallocate: Duration = param(Duration(15 * 10**9), "how often targets are computed anew", "ns", low=10**6)
         overhead: Size = param(Size(32 << 20), "machine memory that each VM costs beyond its pages", "byte", low=0)
         high: float = param(
@@ -52,9 +44,9 @@ class Allocation(Module):
         """Shares a page that each VM pays when it holds ``pages`` of which ``active`` are in use; falls with pages."""
         raise NotImplementedError
 
-    def perceived(self, vm: int, estimate: float) -> float:
+    def perceived(self, vm: int) -> float:
         """Active pages that the policy believes in: the sampled estimate."""
-        return estimate
+        return self._sampler.estimate(vm)
 
     def __init__(self, params: "Allocation.Params"):
         super().__init__(params)
@@ -72,32 +64,26 @@ class Allocation(Module):
         overhead = pages_of(p.overhead)
         admit(names, host.min, host.max, overhead, site.usable + overhead * len(names), int(site.vm_options["swap"][0]))
         self._vms = [i for i, vm in enumerate(site.trace.vms) if "access" in vm.kinds]
-        self._averages = [sampling.Averages(p.slow, p.fast) for _ in names]
-        streams = site.streams(len(names), "sample")
-        self._state = sampling.samples(len(host.flags), len(names), p.executing, site.origin, streams)
-        self._began = np.full((len(names), 2), site.origin, np.int64)  # of the running period: wall and own time
-        self._began[:, 1] = 0
-        self._n = [0] * len(names)
+        self._sampler = sampler.Sampler(site, p, self._vms)
         self._worst = 0  # state since the last report
-        for vm in self._vms:
-            self._begin(vm)
         self._retarget()
-        return self._state
+        return self._sampler.state
 
-    @property
-    def clock_source(self) -> str:
-        """Whose time the sampling period is measured in."""
-        return "execution" if "execution_clock" in self.site.trace.capabilities else "wall"
+    def start(self, kernels: ModuleType, states: Mapping[str, Any]) -> None:
+        self._sampler.start(states)
 
     def clocks(self) -> Mapping[str, int]:
-        p = self.params
-        ends = min(p.period, _POLL) if self.clock_source == "execution" else p.period
-        return {"state": 10**9, "sample": ends, "reallocate": p.reallocate}
+        return {"state": 10**9, "sample": self._sampler.poll, "reallocate": self.params.reallocate}
 
     @staticmethod
     @jit
     def on_access(s, vm, page):
         sampling.count_touch(s, vm, page)
+
+    @staticmethod
+    @jit
+    def on_io(s, vm, page, to_device):
+        sampling.count_device_write(s, vm, page, to_device)
 
     @staticmethod
     @jit
@@ -108,10 +94,7 @@ class Allocation(Module):
     def control(self, now: int, due: Collection[str], out: Out) -> None:
         anew = "reallocate" in due
         if "sample" in due:
-            for vm in self._vms:
-                if sampling.own_time(self._state, vm, now) - self._began[vm, 1] >= self.params.period:
-                    self._end(vm, now, out)
-                    anew = True
+            anew |= self._sampler.end_periods(now, out)
         self._update_active()
         host = self.site.host
         p = self.params
@@ -122,37 +105,10 @@ class Allocation(Module):
         if anew or host.state[0] != before:
             self._retarget()
 
-    def _begin(self, vm: int) -> None:
-        base, pages = int(self.site.host.vm.first[vm]), int(self.site.host.vm.pages[vm])
-        self._n[vm] = sampling.begin_period(self._state, vm, base, pages, self.params.sample)
-
-    def _end(self, vm: int, now: int, out: Out) -> None:
-        s, n, pages = self._state, self._n[vm], int(self.site.host.vm.pages[vm])
-        hits, averages = int(s.hits[vm]), self._averages[vm]
-        averages.add(hits / n)
-        low, high = sampling.interval(hits, n, pages)
-        out.row(
-            "sampling",
-            now,
-            self.site.trace.vms[vm].name,
-            active=int(s.active[vm]),
-            n=n,
-            touched=hits,
-            estimate=max(averages.slow, averages.fast) * pages,
-            slow=averages.slow * pages,
-            fast=averages.fast * pages,
-            low=low,
-            high=high,
-            length=now - int(self._began[vm, 0]),
-        )
-        self._began[vm] = now, self._began[vm, 1] + self.params.period  # what was polled too late is not lost
-        self._begin(vm)
-
     def _update_active(self) -> None:
         host = self.site.host
         for vm in self._vms:
-            estimate = self._averages[vm].estimate(int(self._state.hits[vm]) / self._n[vm]) * int(host.vm.pages[vm])
-            host.active[vm] = round(self.perceived(vm, estimate))
+            host.active[vm] = round(self.perceived(vm))
 
     def _retarget(self) -> None:
         """Targets that bring free memory back to ``high``, counting on what sharing saves and compressed pages hold now."""

@@ -33,13 +33,5 @@ class ExactTax(IdleTax):
 
     name = "exact"
 
-    def _end(self, vm, now, out):  # pyright: ignore[reportIncompatibleMethodOverride]
-        self._last[vm] = int(self._state.active[vm])
-        super()._end(vm, now, out)
-
-    def setup(self, site):
-        self._last = site.host.vm.pages.copy()
-        return super().setup(site)
-
-    def perceived(self, vm: int, estimate: float) -> float:
-        return float(max(self._last[vm], self._state.active[vm]))
+    def perceived(self, vm: int) -> float:
+        return float(max(self._sampler.last[vm], self._sampler.state.active[vm]))

@@ -1,12 +1,12 @@
-"""Statistical sampling of active pages, the truth beside it, and the averages (paper section 5.3)."""
+"""Statistical sampling of active pages: what is counted, and what it says with which error (paper section 5.3)."""
 
 import math
 from typing import NamedTuple
 
 import numpy as np
 
-from tracekit import rng
 from tracekit.kernel import jit
+from tracekit.stream import NO_PAGE
 
 #: 97.5 % quantile of the normal distribution: two-sided intervals of 95 %.
 Z95 = 1.959963984540054
@@ -17,9 +17,11 @@ class Samples(NamedTuple):
 
     touched_in: np.ndarray  # int32 by page: last period in which the page was touched
     sampled_in: np.ndarray  # int32 by page: last period in which the page was in the sample
+    device_in: np.ndarray  # int32 by page: last period in which a device wrote it
     period: np.ndarray  # int32 by VM: number of the running period, from 1
     active: np.ndarray  # int64 by VM: distinct pages touched in the running period
     hits: np.ndarray  # int64 by VM: sampled pages touched in the running period
+    unseen: np.ndarray  # int64 by VM: pages that devices alone have written in the running period
     clock: np.ndarray  # int64 (vm, 3): ns of execution by the last clock event, its t, its a
     pace: np.ndarray  # float64 by VM: part of the time up to the last clock event that counted as executed
     rate: np.ndarray  # float64: instructions a second that count as executing all the time; 0: any progress does
@@ -33,9 +35,11 @@ def samples(pages: int, vms: int, rate: float, origin: int, streams: np.ndarray)
     return Samples(
         touched_in=np.zeros(pages, np.int32),
         sampled_in=np.zeros(pages, np.int32),
+        device_in=np.zeros(pages, np.int32),
         period=np.zeros(vms, np.int32),
         active=np.zeros(vms, np.int64),
         hits=np.zeros(vms, np.int64),
+        unseen=np.zeros(vms, np.int64),
         clock=clock,
         pace=np.ones(vms),
         rate=np.array([rate]),
@@ -52,6 +56,18 @@ def count_touch(s, vm, page):
         s.active[vm] += 1
         if s.sampled_in[page] == period:
             s.hits[vm] += 1
+        if s.device_in[page] == period:
+            s.unseen[vm] -= 1
+
+
+@jit
+def count_device_write(s, vm, page, to_device):
+    """A device writes a page, which no page table tells: counted apart until the VM itself touches the page."""
+    period = s.period[vm]
+    if to_device <= 0 and page != NO_PAGE and s.device_in[page] != period:
+        s.device_in[page] = period
+        if s.touched_in[page] != period:
+            s.unseen[vm] += 1
 
 
 @jit
@@ -78,20 +94,12 @@ def own_time(s: Samples, vm: int, now: int) -> int:
     return int(s.clock[vm, 0]) + int(s.pace[vm] * (now - int(s.clock[vm, 1])))
 
 
-def begin_period(s: Samples, vm: int, base: int, pages: int, n: int) -> int:
-    """Start a VM's next period with a fresh sample of ``n`` of its pages; returns the pages sampled."""
-    s.period[vm] += 1
-    s.active[vm] = s.hits[vm] = 0
-    chosen = rng.sample(s.rng[vm], pages, n)
-    s.sampled_in[base + chosen] = s.period[vm]
-    return len(chosen)
-
-
 def interval(hits: int, n: int, pages: int) -> tuple[float, float]:
     """95 % interval of the number of active pages among ``pages``, of which ``hits`` of ``n`` sampled ones were.
 
     Wilson's score interval with the finite population correction: the variance of a sample drawn without replacement
-    is smaller by (P − n)/(P − 1), which is that of a sample larger by the inverse.
+    is smaller by (P − n)/(P − 1), which is that of a sample larger by the inverse. What the sample itself has seen
+    bounds it: ``hits`` pages are active, ``n − hits`` are not.
     """
     if n >= pages:
         return float(hits), float(hits)
@@ -99,7 +107,17 @@ def interval(hits: int, n: int, pages: int) -> tuple[float, float]:
     f, z2 = hits / n, Z95 * Z95
     centre = (f + z2 / (2 * size)) / (1 + z2 / size)
     half = Z95 / (1 + z2 / size) * math.sqrt(f * (1 - f) / size + z2 / (4 * size * size))
-    return max(0.0, centre - half) * pages, min(1.0, centre + half) * pages
+    low = (centre - half) * pages if hits > 0 else 0.0  # exact where rounding would not be
+    high = (centre + half) * pages if hits < n else float(pages)
+    return max(low, float(hits)), min(high, float(pages - (n - hits)))
+
+
+def standard_error(active: float, n: int, pages: int) -> float:
+    """Standard error, in pages, of P · t/n when ``n`` of P ``pages`` are sampled without replacement and ``active`` are in use."""
+    if n >= pages:
+        return 0.0
+    f = active / pages
+    return math.sqrt(f * (1 - f) / n * (pages - n) / (pages - 1)) * pages
 
 
 class Averages:

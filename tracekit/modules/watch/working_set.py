@@ -11,7 +11,8 @@ import numpy as np
 
 from tracekit.kernel import jit
 from tracekit.module import Duration, Module, Out, Site, param
-from tracekit.modules.watch import heat, reuse, window
+from tracekit.modules.machine import window
+from tracekit.modules.watch import heat, reuse
 from tracekit.schema import HEAT, WORKING_SET, WORKING_SET_CURVE, WORKING_SET_PAIRS, WORKING_SET_SUMMARY
 
 #: Sizes over time, and columns of the heat map, are kept below this unless the parameters ask for more.

@@ -1,0 +1,75 @@
+"""Page ages by scans of all accessed bits, as kstaled keeps them (Lagar-Cavilla et al., ASPLOS 2019)."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracekit.kernel import jit
+from tracekit.module import Duration, Out, param
+from tracekit.modules.machine import window
+from tracekit.modules.tax.accessed import accessed, clear, mark
+from tracekit.modules.tax.estimator import Estimator
+from tracekit.modules.tax.idle_bitmap import Bitmap
+from tracekit.schema import ESTIMATOR_AGES
+
+#: Ages are kept in 8 bits; pages that were never touched are of the last.
+OLDEST = 255
+
+
+class Kstaled(Estimator):
+    """Ages pages by scans: 0 if touched since the scan before, else one more; the working set is what is young enough.
+
+    The histogram of ages is the cold-age histogram of far memory, and the ages at which touched pages are found its
+    promotion histogram.
+    """
+
+    name = "kstaled"
+    tables = (*Estimator.tables, ESTIMATOR_AGES)
+
+    @dataclass(frozen=True)
+    class Params(Estimator.Params):
+        period: Duration = param(Duration(120 * 10**9), "how often all accessed bits are read and cleared", "ns", low=10**6)
+
+    def make(self, truth: window.Window) -> Bitmap:
+        self._scanned = False
+        self._age = np.full(self.site.trace.pages, OLDEST, np.uint8)
+        self._state = Bitmap(truth, accessed(self.site.trace.pages, len(self.site.trace.vms)))
+        return self._state
+
+    @staticmethod
+    @jit
+    def on_access(s, vm, page):
+        window.see(s.truth, vm, page)
+        mark(s.accessed, vm, page)
+
+    def own_clocks(self) -> Mapping[str, int]:
+        return {"scan": self.params.period}
+
+    def observe(self, now: int, due: Collection[str], out: Out) -> None:
+        if "scan" not in due:
+            return
+        bits = self._state.accessed
+        touched = bits.touched_in == bits.interval[0]
+        before = self._age.copy()
+        self._age[:] = np.where(touched, 0, np.minimum(self._age, OLDEST - 1) + 1)
+        clear(bits)
+        self._scanned = True
+        self.scans += self.site.host.vm.pages
+        for vm in self.vms:
+            mine = self._pages(vm)
+            pages = np.bincount(self._age[mine], minlength=OLDEST + 1)
+            promoted = np.bincount(before[mine][touched[mine]], minlength=OLDEST + 1)
+            for age in np.flatnonzero(pages + promoted):
+                out.row(
+                    "estimator_ages", now, self.site.trace.vms[vm].name, estimator=self.label, age=int(age), pages=int(pages[age]),
+                    promoted=int(promoted[age]),
+                )  # fmt: skip
+
+    def estimate(self, vm: int) -> float | None:
+        young = -(-self.params.window // self.params.period)
+        return float((self._age[self._pages(vm)] < young).sum()) if self._scanned else None
+
+    def _pages(self, vm: int) -> slice:
+        first = int(self.site.host.vm.first[vm])
+        return slice(first, first + int(self.site.host.vm.pages[vm]))
