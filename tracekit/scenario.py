@@ -39,7 +39,7 @@ from tracekit.units import parse_schedule
 
 #: More variants than this would not fit into memory together.
 MAX_VARIANTS = 10_000
-PRESETS = ("esx", "sharing", "paging", "balloon", "swap", "tax", "remap", "tier", "working-set", "estimators")
+PRESETS = ("esx", "sharing", "paging", "balloon", "swap", "tax", "remap", "tier", "working-set", "estimators", "esxi")
 #: Families of observers: a scenario may have several modules of one beside each other, as stages ``family_label``.
 BESIDE = ("estimate", "watch")
 #: ``stage.module = "none"`` leaves a stage out.

@@ -70,7 +70,7 @@ class Balloon(Guest):
             past = [target for t, target in self._schedule if t <= now - self.site.origin]
             targets = np.full_like(pages, past[-1]) if past else pages
         elif self._by_host():
-            targets = host.target
+            targets = host.target + host.vm.swapped  # what is paged out already need not be ballooned as well
         else:
             targets = np.where(mine.asked >= 0, mine.asked, pages)
         return np.clip(pages - targets, 0, self._cap)

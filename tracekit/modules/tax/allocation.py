@@ -69,8 +69,9 @@ class Allocation(Module):
         """Active pages that the policy believes in: the sampled estimate."""
         return self._sampler.estimate(vm)
 
-    def observe(self, now: int) -> None:
-        """Called at every tick, before targets are set anew: for policies that watch more than active pages."""
+    def observe(self, now: int) -> bool:
+        """Called at every tick: for policies that watch more than active pages. Returns whether targets are to be set anew."""
+        return False
 
     @classmethod
     def staying(cls, trace: Trace, options: Mapping[str, np.ndarray]) -> int:
@@ -158,7 +159,7 @@ class Allocation(Module):
         if "sample" in due:
             anew |= self._sampler.end_periods(now, out)
         self._update_active()
-        self.observe(now)
+        anew |= self.observe(now)
         self._count_blocked(now)
         if self._charged != self._overhead * self._coming():
             self._charge()

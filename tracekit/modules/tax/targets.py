@@ -8,7 +8,7 @@ from tracekit.errors import ScenarioError
 from tracekit.units import format_pages
 
 
-def idle_price(shares: np.ndarray, pages: np.ndarray, active: np.ndarray, rate: float) -> np.ndarray:
+def idle_price(shares: np.ndarray, pages: np.ndarray, active: np.ndarray, rate: float | np.ndarray) -> np.ndarray:
     """Shares per page with idle pages taxed: ρ = S / (P (f + k (1 − f))), k = 1 / (1 − τ), f = active / P (section 5.2)."""
     used = np.minimum(active, pages)
     return shares / np.maximum(used + (pages - used) / (1.0 - rate), 1e-9)
