@@ -55,10 +55,10 @@ GOLDEN = {
     "scan": "4cfb649c126ab334",
     "toucher": "a33283777889fa7b",
     "clones": "39f1243d52c612b7",
-    "tax": "57657f34fca143b3",
+    "tax": "56496dd96f05ca57",
     "nic": "f0e1115c4458191f",
     "stream": "3788d69e79554988",
-    "boot5": "0df3b18acc240bbd",
+    "boot5": "4a60fa13e5e38746",
 }
 
 

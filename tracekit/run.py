@@ -165,7 +165,7 @@ class Run:
         if order < len(self.modules):
             stage, module = list(self.modules.items())[order]
             module.control(now, due, self._out)
-            if self._auditing and stage == "tax":
+            if self._auditing and stage == "tax" and due != ["sample"]:  # a look at the clock ten times a second moves no page
                 self._audit()
         elif now < self.end:  # the last report comes after the last rows
             self._report(now)
