@@ -26,7 +26,8 @@ SMALL = {
     "tax": {"memory": "4MiB", "active1": "512KiB", "active2": "3MiB", "duration": "30s", "period": "10s", "idle_clock": 0.25},
     "nic": {"transfers": 5000, "stream": 0.3, "wide": 0.1, "both_ways": 0.2, "memory": "4100MiB", "threshold": 3},
     "boot5": {
-        "small": "1MiB", "large": "1280KiB", "boot": "5s", "sweep": "5s", "idle": "15s", "query": "40s", "duration": "60s", "period": "10s",
+        "small": "1MiB", "large": "1280KiB", "boot": "5s", "load": "5s", "sweep": "5s", "idle": "15s", "query": "40s",
+        "duration": "60s", "period": "10s",
     },
     "stream": {"transfers": 800, "segment": 20_000, "memory": "4100MiB", "to_device": 0.3, "threshold": 2},
 }  # fmt: skip
@@ -58,7 +59,7 @@ GOLDEN = {
     "tax": "56496dd96f05ca57",
     "nic": "f0e1115c4458191f",
     "stream": "3788d69e79554988",
-    "boot5": "4a60fa13e5e38746",
+    "boot5": "d0eb0bfafee01bd6",
 }
 
 

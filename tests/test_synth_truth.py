@@ -100,7 +100,7 @@ def test_boot5_truth(tmp_path):
     """What pages hold after the boot, by the last row of each; what is touched while the SQL VM is idle."""
     rows, truth = make(tmp_path, "boot5")
     content, access = rows["content"], rows["access"]
-    boot = content.filter(pl.col("t") < 5 * 10**9)
+    boot = content.filter(pl.col("t") < 10 * 10**9)
     last = boot.sort("seq").group_by("vm", "ppn").last()
     zero = pl.col("digest") == 0x93D76FE148C689BA
     assert dict(last.filter(zero)["vm"].value_counts().iter_rows()) == truth["zero_pages"]
@@ -110,12 +110,12 @@ def test_boot5_truth(tmp_path):
     assert (everywhere["len"] == 5).sum() == truth["common_pages"] > 0
     zeroed = boot.filter(zero).group_by("vm").agg(pl.len(), pl.col("ppn").n_unique().alias("pages"))
     assert (zeroed["len"] == zeroed["pages"]).all() and zeroed["pages"].max() == 320
-    own = content.filter(pl.col("t") >= 5 * 10**9)["digest"]
+    own = content.filter(pl.col("t") >= 10 * 10**9)["digest"]
     assert own.is_unique().all() and not own.is_in(boot["digest"].implode()).any()
     assert dict(access["vm"].value_counts().iter_rows()) == truth["accesses"]
     assert_periods(access, truth, 10 * 10**9)
     active = {(p["vm"], p["begins"] // 10**9): p["active"] for p in truth["periods"]}
-    assert (active["sql", 20], active["sql", 50], active["citrix1", 20]) == (16, 160, 160)
+    assert (active["sql", 20], active["sql", 50], active["citrix1", 20]) == (16, 192, 192)
     assert rows["event"].filter(pl.col("what").cast(pl.String) == "boot").select("t", "vm").n_unique() == 5
     assert_clocks(rows)
 

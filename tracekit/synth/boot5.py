@@ -3,14 +3,14 @@
 Two Exchange servers of 256 MB, two Citrix servers of 320 and an SQL server of 320: with 32 MB of overhead each, 59 % more than
 the paper's host of 1 GB. For the scenario: min is half of max, shares in proportion to max, balloon drivers load after the boot.
 
-All VMs boot at once. Each touches every page of its memory, in order, and fills it with zeros, as Windows does, in ``boot``;
-while that goes on programs come up behind it: a share ``loaded`` of the memory gets contents, of which a share ``common`` is
+All VMs boot at once. Each touches every page of its memory, in order, and fills it with zeros, as Windows does, in ``boot``.
+Then programs come up, in ``load``: a share ``loaded`` of the memory gets contents, of which a share ``common`` is
 the same in all VMs (Windows itself) and the rest is each VM's own. Then each goes through its active set, a random part of
 what is loaded, once a ``sweep`` in a fresh random order, and writes a share of it (with contents that are new).
 The SQL server is ``idle`` from one time to another: it touches a share ``background`` of its memory only.
 
 Events: ``boot``, and ``clock`` of each VM at the end of each bucket (a = instructions so far, one a ns; b = accesses so far).
-Truth: zero pages after the boot, contents by kind, active pages of each VM in each period.
+Truth: zero pages once programs are up, contents by kind, active pages of each VM in each period.
 """
 
 from dataclasses import dataclass
@@ -37,9 +37,10 @@ class Params:
     small: int = memory_size(256 * MIB, "size of each Exchange VM", low=65536)
     large: int = memory_size(320 * MIB, "size of each Citrix VM and of the SQL VM", low=65536)
     boot: int = timespan(60 * SECOND, "time in which a VM fills all of its memory with zeros")
+    load: int = timespan(60 * SECOND, "time after that in which programs come up")
     loaded: float = share(0.8, "share of a VM's memory that programs fill")
     common: float = share(0.25, "share of that, whose contents are the same in all VMs")
-    active: float = share(0.5, "share of a VM's memory that it uses while it works")
+    active: float = share(0.6, "share of a VM's memory that it uses while it works")
     background: float = share(0.05, "share of its memory that the SQL VM uses while it is idle")
     idle: int = timespan(180 * SECOND, "when the SQL VM falls idle")
     query: int = timespan(600 * SECOND, "when a query wakes it")
@@ -50,10 +51,10 @@ class Params:
     period: int = timespan(30 * SECOND, "period by which the truth counts active pages")
 
     def __post_init__(self) -> None:
-        for name in ("boot", "sweep", "idle", "query", "duration"):
+        for name in ("boot", "load", "sweep", "idle", "query", "duration"):
             whole_multiple(NAME, self, name, "bucket")
-        if not self.boot <= self.idle <= self.query <= self.duration:
-            refuse(NAME, "boot, idle, query and duration are not in order of time", "let each be no later than the next")
+        if not self.boot + self.load <= self.idle <= self.query <= self.duration:
+            refuse(NAME, "boot and load, idle, query and duration are not in order of time", "let each be no later than the next")
         if max(self.active, self.background) > self.loaded:
             refuse(NAME, f"VMs cannot use more than is loaded, {self.loaded:g} of their memory", "lower active and background")
 
@@ -66,7 +67,6 @@ class Guest:
         self.pages = (params.small if index < 2 else params.large) // PAGE_BYTES
         place = Draws(NAME, seed, self.name, "place").permutation(self.pages)
         loaded = int(params.loaded * self.pages)
-        # What programs fill comes up behind the zeroing: in the order of the pages.
         self.loaded = np.sort(place[:loaded]).astype(np.uint32)
         smallest = params.small // PAGE_BYTES
         self.common = place[: int(params.common * params.loaded * smallest)].astype(np.uint32)
@@ -121,8 +121,8 @@ def generate(params: Params, seed: int, out: Capture) -> dict[str, Any]:
     for bucket in range(params.duration // params.bucket):
         t = bucket * params.bucket
         for guest, digest in zip(guests, contents):
-            if t < params.boot:
-                _boot(guest, digest, bucket, out)
+            if t < params.boot + params.load:
+                _come_up(guest, digest, bucket, out)
             else:
                 _work(guest, t, out)
         for guest in guests:
@@ -136,20 +136,20 @@ def generate(params: Params, seed: int, out: Capture) -> dict[str, Any]:
     }
 
 
-def _boot(guest: Guest, digest: np.ndarray, bucket: int, out: Capture) -> None:
-    """In this bucket the VM zeroes the next pages, and programs fill others that are half a memory behind."""
-    t, buckets = bucket * guest.params.bucket, guest.params.boot // guest.params.bucket
-    first, last = (guest.pages * part // buckets for part in (bucket, bucket + 1))
-    zeroed = np.arange(first, last, dtype=np.uint32)
-    _touch(guest, t, zeroed, True, out)
-    out.add("content", len(zeroed), t=t, vm=guest.index, ppn=zeroed, digest=np.full(len(zeroed), ZERO_DIGEST, np.uint64))
-    # Loading begins when half of the memory is zeroed, at twice the pace, and ends with the boot.
-    half = buckets // 2
-    if bucket >= half:
-        begin, end = (len(guest.loaded) * part // (buckets - half) for part in (bucket - half, bucket - half + 1))
-        filled = guest.loaded[begin:end]
-        _touch(guest, t, filled, True, out)
-        out.add("content", len(filled), t=t, vm=guest.index, ppn=filled, digest=digest[filled])
+def _come_up(guest: Guest, digest: np.ndarray, bucket: int, out: Capture) -> None:
+    """In this bucket the VM zeroes the next of its pages, or once it has zeroed all, programs fill the next of theirs."""
+    t, booting = bucket * guest.params.bucket, guest.params.boot // guest.params.bucket
+    loading = guest.params.load // guest.params.bucket
+    if bucket < booting:
+        first, last = (guest.pages * part // booting for part in (bucket, bucket + 1))
+        ppn = np.arange(first, last, dtype=np.uint32)
+        content = np.full(len(ppn), ZERO_DIGEST, np.uint64)
+    else:
+        first, last = (len(guest.loaded) * part // loading for part in (bucket - booting, bucket - booting + 1))
+        ppn = guest.loaded[first:last]
+        content = digest[ppn]
+    _touch(guest, t, ppn, True, out)
+    out.add("content", len(ppn), t=t, vm=guest.index, ppn=ppn, digest=content)
 
 
 def _work(guest: Guest, t: int, out: Capture) -> None:

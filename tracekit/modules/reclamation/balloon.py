@@ -45,6 +45,8 @@ class Balloon(Guest):
         lack = np.where(self.guests.vm.running, self.wanted(now) - host.vm.ballooned, 0)
         ahead = getattr(self.site.stages.get("tax"), "proactive", False)  # the policy takes memory before it is short
         short = STATES[host.state[0]] != "high" or not self._by_host() or ahead
+        if self._by_host():  # what is paged out already need not be ballooned as well
+            lack = np.where(lack > 0, np.maximum(lack - host.vm.swapped, 0), lack)
         for vm in np.flatnonzero(lack):
             if lack[vm] < 0:
                 self._deflate(int(vm), min(-int(lack[vm]), max(1, pages_of(self.params.deflate) * poll // 10**9)))
@@ -70,7 +72,7 @@ class Balloon(Guest):
             past = [target for t, target in self._schedule if t <= now - self.site.origin]
             targets = np.full_like(pages, past[-1]) if past else pages
         elif self._by_host():
-            targets = host.target + host.vm.swapped  # what is paged out already need not be ballooned as well
+            targets = host.target
         else:
             targets = np.where(mine.asked >= 0, mine.asked, pages)
         return np.clip(pages - targets, 0, self._cap)
