@@ -23,11 +23,11 @@ PRESSED = {
 
 @pytest.fixture(scope="module")
 def taxed(tmp_path_factory):
-    """An idle and a busy VM of 8 MiB, for six minutes, without and with the tax, three seeds each."""
+    """An idle and a busy VM of 8 MiB, for six minutes, without and with the tax; two seeds each."""
     sizes = {"memory": "8MiB", "active1": "1280KiB", "active2": "6400KiB"}
-    files = synthesize("tax", tmp_path_factory.mktemp("tax"), duration="360s", **sizes)[:-1]
+    files = synthesize("tax", tmp_path_factory.mktemp("tax"), duration="360s", **sizes)[1:-1]  # without clocks: fewer ticks
     tax = {"module": "esx", "rate": [0, 0.75], "overhead": "1MiB"}
-    return tk.replay(files, PRESSED | {"tax": tax, "replay": {"seed": [0, 1, 2], "report": "20s"}})
+    return tk.replay(files, PRESSED | {"tax": tax, "replay": {"seed": [0, 1], "report": "20s"}})
 
 
 def test_the_idle_vm_shrinks_as_the_equilibrium_says_and_the_busy_one_gains(taxed):
@@ -57,7 +57,7 @@ def test_targets_are_those_of_the_slow_twin_at_the_estimates(taxed):
 def test_rates_are_swept_with_intervals(taxed):
     analysis = load("tax_rate")
     frame = analysis.table(taxed).collect()
-    assert set(frame["rate"]) == {0, 0.75} and set(frame["seeds"]) == {3}
+    assert set(frame["rate"]) == {0, 0.75} and set(frame["seeds"]) == {2}
     one = frame.filter(pl.col("measure") == "guest_page_ins").sort("rate")
     assert one["value"][0] > one["value"][1] and (one["low"] <= one["value"]).all() and (one["value"] <= one["high"]).all()
     assert analysis.chart(frame).to_dict()["spec"]["layer"]
@@ -74,7 +74,6 @@ def test_scores_are_what_a_recount_says(taxed):
         lacks = [max(0, min(min(r["entitled"], r["active"]) - r["resident"], r["ballooned"] + r["swapped"])) for r in rows]
         assert row["lacks"] == pytest.approx(np.mean(lacks))
         assert row["violated"] == pytest.approx(np.mean([lack > 0.05 * r["entitled"] for lack, r in zip(lacks, rows)]))
-    assert scores.jain(pl.col("x")).meta.root_names() == ["x"]
     for values, index in (([1, 1, 1, 1], 1), ([1, 0, 0, 0], 0.25), ([1, 2, 3], 36 / 42)):
         assert pl.DataFrame({"x": values}).select(scores.jain(pl.col("x"))).item() == pytest.approx(index) == pytest.approx(jain(values))
 
@@ -83,7 +82,7 @@ def test_scores_are_what_a_recount_says(taxed):
 def booted(tmp_path_factory):
     """Five VMs at a sixteenth of the paper's size, on a host of 64 MiB, for eight minutes."""
     sizes = {"small": "16MiB", "large": "20MiB", "duration": "480s", "idle": "120s", "query": "360s"}
-    files = synthesize("boot5", tmp_path_factory.mktemp("boot5"), **sizes)[:-1]
+    files = synthesize("boot5", tmp_path_factory.mktemp("boot5"), **sizes)[1:-1]
     least = [{"name": "exchange*", "min": "8MiB"}, {"name": "citrix*", "min": "10MiB"}, {"name": "sql", "min": "10MiB"}]
     scenario = {
         "host": {"memory": "64MiB"},
@@ -101,7 +100,9 @@ def test_five_vms_share_before_they_swap_and_the_idle_one_comes_back(booted):
     analysis = load("dynamic_reallocation")
     frame = analysis.table(booted).collect()
     host, sql = frame.filter(pl.col("vm") == "*"), frame.filter(pl.col("vm") == "sql")
-    assert host["shared_out"][0] > 5 * host["swapped"].max()  # zero pages, at boot
+    boot = host.filter(pl.col("t") <= 60)
+    assert boot["saved"].max() > 20 and boot["swapped"].max() < 0.05 * boot["saved"].max()  # zero pages
+    assert host["shared_out"][0] > host["swapped"].max()
     assert host["resident"].max() > 64  # allocations above machine memory, through sharing
     assert np.allclose(host["memory"], host["overhead"] + host["used"] + host["free"])
     at = lambda low, high: sql.filter(pl.col("t").is_between(low, high))  # noqa: E731
@@ -117,7 +118,9 @@ def test_peaks_of_real_vms():
     results = tk.replay(sorted((ROOT / "traces").glob("three-vms.*.parquet")), preset="working-set")
     frame = analysis.table(results).collect()
     for row in frame.iter_rows(named=True):
-        assert row["together"] <= row["peaks"] + 1e-9 and row["low"] <= row["independent"] <= row["high"] <= row["peaks"] + 1e-9
+        assert (
+            row["together"] <= row["peaks"] + 1e-9 and row["low"] - 1e-9 <= row["independent"] <= row["high"] + 1e-9 <= row["peaks"] + 1e-6
+        )
         assert (row["correlation"] is None) is (row["vms"] == 1) and row["gain"] >= 1
     assert frame["vms"].max() == 3
     # Against the summary that the stage makes itself of the same moments.
