@@ -54,7 +54,7 @@ def chart(frame: pl.DataFrame) -> alt.VConcatChart:
         .mark_line()
         .encode(time, alt.Y("value:Q", title="memory (MiB)"), alt.Color("variable:N", title=None))
         .properties(width=170, height=130)
-        .facet("vm:N", columns=3, title=None)
+        .facet("vm:N", columns=3)
     )
     return alt.vconcat(above, below)
 
