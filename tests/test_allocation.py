@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference_allocation import best_division, dominant, filled, revoked
 
@@ -44,6 +44,7 @@ def test_the_host_over_time():
 # ------------------------------------------------------------------------------------------------- policies
 
 
+@settings(deadline=None)
 @given(vms, st.sampled_from([0, 0.5, 0.75, 0.99]), st.floats(0, 1))
 def test_min_funding_revocation_is_as_page_by_page(table, rate, level):
     """To the page where one price separates the VMs; a tie may go to either."""
@@ -53,6 +54,7 @@ def test_min_funding_revocation_is_as_page_by_page(table, rate, level):
     assert np.abs(revoke(price, least, most, memory) - revoked(price, least, most, memory)).max() <= 1 + len(table) // 2
 
 
+@settings(deadline=None)
 @given(vms, st.floats(0, 1))
 def test_max_min_is_as_page_by_page(table, level):
     _, least, most, _ = columns(table)
@@ -72,6 +74,7 @@ some = st.integers(0, 40).map(lambda n: n / 4)
 wants = st.lists(st.tuples(some, some, st.floats(0.5, 3)), min_size=1, max_size=4)
 
 
+@settings(deadline=None)
 @given(wants, st.tuples(st.integers(1, 20), st.integers(1, 20)))
 def test_dominant_resource_fairness_is_as_task_by_task(table, capacity):
     memory, processor, weights = (np.array(column) for column in zip(*table, strict=True))
@@ -86,6 +89,7 @@ def test_a_resource_that_cannot_be_weighed_is_refused():
         drf.dominant(np.ones((2, 2)), np.ones(2), np.array([1.0, 0]))
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 9), min_size=4, max_size=7), min_size=1, max_size=3), st.integers(0, 21))
 def test_lookahead_is_best_for_concave_curves_and_never_beats_it(gains, memory):
     memory = min(memory, sum(len(one) for one in gains))
@@ -125,6 +129,7 @@ def test_progressive_and_own_rates():
     assert policy.price(shares, pages, np.zeros(2)) == pytest.approx([0.25, 0.5])
 
 
+@settings(deadline=None)
 @given(st.floats(0, 0.99), st.integers(0, 100))
 def test_prices_fall_with_pages(rate, active):
     """What min-funding revocation rests on."""
@@ -151,6 +156,7 @@ def test_both_readings_of_the_thresholds():
     assert states(frees, "above") == ["high", "soft", "hard", "soft", "high", "low", "low"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 12), min_size=1, max_size=30), st.sampled_from(["own", "above"]), st.floats(0, 3))
 def test_a_state_is_never_better_than_free_memory_allows(frees, reading, margin):
     thresholds, state = (6.0, 4.0, 2.0, 1.0), 0

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from make_trace import write
 from reference import rows_of
@@ -55,6 +55,7 @@ def test_equilibria_of_two_vms(rate, active, expected):
 vms = st.lists(st.tuples(st.integers(1, 10_000), st.integers(0, 300), st.integers(0, 500), st.integers(0, 900)), min_size=1, max_size=6)
 
 
+@settings(deadline=None)
 @given(vms, st.floats(0, 0.99), st.floats(0, 1))
 def test_min_funding_revocation_leaves_no_cheaper_page_to_take(table, rate, level):
     """Σ = memory, within bounds, and no VM that could give a page pays less than another would pay for it."""
