@@ -25,6 +25,10 @@ SMALL = {
     "clones": {"vms": 4, "memory": "2MiB", "snapshots": 3, "every": "5s", "accesses": True, "change": 0.2},
     "tax": {"memory": "4MiB", "active1": "512KiB", "active2": "3MiB", "duration": "30s", "period": "10s", "idle_clock": 0.25},
     "nic": {"transfers": 5000, "stream": 0.3, "wide": 0.1, "both_ways": 0.2, "memory": "4100MiB", "threshold": 3},
+    "boot5": {
+        "small": "1MiB", "large": "1280KiB", "boot": "5s", "load": "5s", "sweep": "5s", "idle": "15s", "query": "40s",
+        "duration": "60s", "period": "10s",
+    },
     "stream": {"transfers": 800, "segment": 20_000, "memory": "4100MiB", "to_device": 0.3, "threshold": 2},
 }  # fmt: skip
 
@@ -52,9 +56,10 @@ GOLDEN = {
     "scan": "4cfb649c126ab334",
     "toucher": "a33283777889fa7b",
     "clones": "39f1243d52c612b7",
-    "tax": "57657f34fca143b3",
+    "tax": "56496dd96f05ca57",
     "nic": "f0e1115c4458191f",
     "stream": "3788d69e79554988",
+    "boot5": "d0eb0bfafee01bd6",
 }
 
 
@@ -132,7 +137,7 @@ def test_rows_do_not_depend_on_parts(tmp_path, monkeypatch, recipe):
         ("clones", {"common": 0.01}, "raise common"),
         ("clones", {"accesses": True, "snapshots": 1}, "2 or more"),
         ("tax", {"active2": "1GiB"}, "exceeds memory"),
-        ("tax", {"active1": 0, "active2": 0}, "no access rows"),
+        ("tax", {"active1": 0, "active2": 0, "fill": 0}, "no access rows"),
         ("nic", {"memory": "4GiB"}, "enlarge memory"),
         ("nic", {"stream": 0.6, "wide": 0.6}, "lower either"),
     ],

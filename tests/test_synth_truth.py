@@ -71,8 +71,11 @@ def test_toucher_truth(tmp_path):
 def test_tax_truth(tmp_path):
     rows, truth = make(tmp_path, "tax")
     assert_periods(rows["access"], truth, 10 * 10**9)
-    assert {(p["vm"], p["active"]) for p in truth["periods"]} == {("idle", 128), ("busy", 768)}
-    assert truth["accesses"] == dict(rows["access"]["vm"].value_counts().iter_rows()) == {"idle": 6 * 128, "busy": 6 * 768}
+    assert {(p["vm"], p["active"]) for p in truth["periods"] if p["begins"]} == {("idle", 128), ("busy", 768)}
+    first = rows["access"].filter(pl.col("t") < 5 * 10**9)  # all of the memory, once
+    assert sorted(first.filter(pl.col("vm") == "idle")["ppn"]) == list(range(1024))
+    counts = {"idle": 1024 + 5 * 128, "busy": 1024 + 5 * 768}
+    assert truth["accesses"] == dict(rows["access"]["vm"].value_counts().iter_rows()) == counts
     assert_clocks(rows)
     last = rows["event"].filter(pl.col("t") == 30 * 10**9)
     assert dict(last.select("vm", "a").iter_rows()) == {"idle": 7_500_000_000, "busy": 30_000_000_000}
@@ -91,6 +94,30 @@ def assert_clocks(rows: dict[str, pl.DataFrame]) -> None:
         before = rows["access"].filter(pl.col("vm") == vm, pl.col("t") < t)
         assert (before.height, a <= t) == (b, True)
         assert before["seq"].max() < seq
+
+
+def test_boot5_truth(tmp_path):
+    """What pages hold after the boot, by the last row of each; what is touched while the SQL VM is idle."""
+    rows, truth = make(tmp_path, "boot5")
+    content, access = rows["content"], rows["access"]
+    boot = content.filter(pl.col("t") < 10 * 10**9)
+    last = boot.sort("seq").group_by("vm", "ppn").last()
+    zero = pl.col("digest") == 0x93D76FE148C689BA
+    assert dict(last.filter(zero)["vm"].value_counts().iter_rows()) == truth["zero_pages"]
+    assert dict(last.filter(~zero)["vm"].value_counts().iter_rows()) == truth["loaded_pages"]
+    everywhere = last.filter(~zero).group_by("digest").agg(pl.len(), vms=pl.col("vm").n_unique())
+    assert set(everywhere["len"]) == {1, 5} and (everywhere["len"] == everywhere["vms"]).all()
+    assert (everywhere["len"] == 5).sum() == truth["common_pages"] > 0
+    zeroed = boot.filter(zero).group_by("vm").agg(pl.len(), pl.col("ppn").n_unique().alias("pages"))
+    assert (zeroed["len"] == zeroed["pages"]).all() and zeroed["pages"].max() == 320
+    own = content.filter(pl.col("t") >= 10 * 10**9)["digest"]
+    assert own.is_unique().all() and not own.is_in(boot["digest"].implode()).any()
+    assert dict(access["vm"].value_counts().iter_rows()) == truth["accesses"]
+    assert_periods(access, truth, 10 * 10**9)
+    active = {(p["vm"], p["begins"] // 10**9): p["active"] for p in truth["periods"]}
+    assert (active["sql", 20], active["sql", 50], active["citrix1", 20]) == (16, 192, 192)
+    assert rows["event"].filter(pl.col("what").cast(pl.String) == "boot").select("t", "vm").n_unique() == 5
+    assert_clocks(rows)
 
 
 def test_clones_truth(tmp_path):

@@ -63,6 +63,7 @@ def build(stages: Mapping[str, Module], kinds: tuple[str, ...]) -> Driver:
         f'"""Driver of {", ".join(f"{role}.{cls.name}" for role, cls in (policies | others).items())}; written by tracekit."""\n'
         + _imports(policies, others)
         + _templates(policies)
+        + lines.ending()
         + f"\n\n@entry\ndef replay_rows({', '.join(parameters)}):\n    for run in range(runs.shape[0]):\n"
         + f"        kind, first, end = runs[run, 0], runs[run, 1], runs[run, 2]\n{body}\n"
     )
@@ -138,8 +139,13 @@ class _Rows:
         calls = first + getattr(self, f"_{kind}", list)() + calls[len(first) :]
         if not calls:
             return ""
+        if "tax" in self._others:
+            self._want(kind, "vm")
         wanted = [column for k, column in self.columns if k == kind]
         fetch = "".join(f"                {column} = {_unsigned(column, f'{kind}_{column}[i]')}\n" for column in wanted)
+        if "tax" in self._others and kind != "event":
+            books = f"{self._state('host')}.vm[vm]"
+            calls = [f"if {books}.absent:\n    {books}.ignored += 1\n    continue", *calls]
         body = "".join(f"                {line}\n" for call in calls for line in call.splitlines())
         before, each, after = self._clock(kind)
         rows = f"{before}            for i in range(np.uint64(first), np.uint64(end)):\n{each}{fetch}{body}{after}".rstrip()
@@ -237,18 +243,37 @@ class _Rows:
         elif "balloon" in self._policies:
             self._want("event", "a", "b")
             calls.append(f"hint_event({self._state('host', 'paging', 'balloon')}, vm, what, a, b)")
-        off = []
         if "sharing" in self._policies:
-            off.append(f"contents_end({self._state('host', 'discovery')}, vm)")
             if self._policies["sharing"].advised is not defaults.advised:
                 self._want("event", "a", "b", "t")
                 calls.append(f"if what == {EVENTS.index('madvise')}:\n    on_madvise({self._state(*_SCANNING)}, vm, a, b, t)")
         if "paging" in self._policies:
-            off.append(f"power_off({self._state('host', 'paging')}, vm)")
-            calls.append(f"if what == {EVENTS.index('power-off')}:\n    " + "\n    ".join(off))
+            calls.append(f"if what == {EVENTS.index('power-off')}:\n    " + "\n    ".join(self._vm_ends()))
         if "remap" in self._policies:
             calls.append(f"mark({self._state('bounces')}, vm, what)")
         return calls
+
+    def _vm_ends(self) -> list[str]:
+        """What frees the memory of a VM that has ended."""
+        lines = [f"contents_end({self._state('host', 'discovery')}, vm)"] if "sharing" in self._policies else []
+        lines.append(f"power_off({self._state('host', 'paging')}, vm)")
+        return [*lines, f"{self._state('host')}.vm[vm].absent = 1"] if "tax" in self._others else lines
+
+    def ending(self) -> str:
+        """A function that ends a VM though the trace goes on, and the states that it takes: for an allocation stage."""
+        if "tax" not in self._others or "paging" not in self._policies:
+            return ""
+        before, self.states = self.states, {}
+        lines = (
+            [f"guest_event({self._state('host', 'balloon', 'guest')}, vm, t, {EVENTS.index('power-off')}, 0)"]
+            if "guest" in self._policies
+            else []
+        )
+        lines += self._vm_ends()
+        states, self.states = self.states, before
+        parameters = ", ".join(f"{state}_state" for state in states)
+        body = "".join(f"    {line}\n" for line in lines)
+        return f"\n\nENDING = {tuple(states)}\n\n\n@entry\ndef end_vm(vm, t, {parameters}):\n{body}"
 
     def _hook(self, stage: str, cls: type[Module], kind: str) -> str:
         names = arguments(cls.hook(kind))  # pyright: ignore[reportArgumentType]

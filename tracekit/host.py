@@ -62,6 +62,7 @@ VM_FIELDS = (
     "pages",  # size
     "populates",  # content rows make pages resident (the VM has no access rows to do so)
     "sharing",  # its pages may be shared
+    "absent",  # an allocation stage has not admitted it, or it has ended: its rows are ignored
     "resident",
     "space",  # with resident × the accesses of its pool: the page-accesses (space-time) that it has held
     "sole",  # pages that alone map their frame: what can be paged out
@@ -69,7 +70,7 @@ VM_FIELDS = (
     "swapped",
 )
 COUNTERS = (
-    "accesses", "cold", "major", "minor", "page_outs", "shared_out", "double_paged", "guest_major", "guest_page_outs",
+    "ignored", "accesses", "cold", "major", "minor", "page_outs", "shared_out", "double_paged", "guest_major", "guest_page_outs",
     "breaks", "scanned", "merged", "hinted", "false_matches",
 )  # fmt: skip
 VM_RECORD = np.dtype([(name, np.int64) for name in VM_FIELDS + COUNTERS])
@@ -106,6 +107,7 @@ class Host(NamedTuple):
     free: np.ndarray  # int64: free ones
     changes: np.ndarray  # int64: how many pages those in ``changed`` are
     held: np.ndarray  # int64: frames that hold swapped pages, compressed: no guest page can use them
+    overhead: np.ndarray  # int64: frames that VMs which came later cost the host beyond their pages, likewise
     hand: np.ndarray  # int64: where the last-resort search of reclaim stands
     state: np.ndarray  # int64: index into STATES
     rules: np.ndarray  # uint64 [MASK, MOST, OWN_ZERO, ZERO, MASK_HI]: how frames are shared
@@ -156,6 +158,7 @@ def make_host(vms: Sequence[Vm], frames: int, shares: bool, kin: bool = False, w
         free=np.array([frames], np.int64),
         changes=np.zeros(1, np.int64),
         held=np.zeros(1, np.int64),
+        overhead=np.zeros(1, np.int64),
         hand=np.zeros(1, np.int64),
         state=np.zeros(1, np.int64),
         rules=np.array([(1 << 64) - 1, (1 << 64) - 1, 0, 0, (1 << 64) - 1], np.uint64),
@@ -187,7 +190,12 @@ def view(host: Host, writes: Iterable[str] = ()) -> Host:
 
 def saved(host: Host) -> int:
     """Machine pages that sharing saves now: resident guest pages less frames in use."""
-    return int(host.vm.resident.sum()) - (int(host.frames[0]) - int(host.free[0]) - int(host.held[0]))
+    return int(host.vm.resident.sum()) - used(host)
+
+
+def used(host: Host) -> int:
+    """Frames that guest pages are mapped to."""
+    return int(host.frames[0]) - int(host.free[0]) - int(host.held[0]) - int(host.overhead[0])
 
 
 def audit(host: Host, before: Host | None = None) -> None:
@@ -202,7 +210,7 @@ def audit(host: Host, before: Host | None = None) -> None:
         flagged = (host.flags & flag) != 0
         _same(f"{name} pages", host.vm[name], np.bincount(host.page_vm[flagged], minlength=vms))
         assert not (flagged & mapped).any(), f"a {name} page is resident"
-    free, held, frames = int(host.free[0]), int(host.held[0]), int(host.frames[0])
+    free, held, frames = int(host.free[0]), int(host.held[0]) + int(host.overhead[0]), int(host.frames[0])
     if not len(host.refs):
         _same("free + used + held frames", free + int(mapped.sum()) + held, frames)
         _same("pages that alone map their frame", host.vm.sole, host.vm.resident)

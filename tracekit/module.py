@@ -110,6 +110,10 @@ class Module:
         """Periods in ns of trace time, by name, at which ``control`` is called. Called after ``setup``."""
         return {}
 
+    def appointments(self) -> Collection[int]:
+        """Trace times at which ``control`` is called once, with ``due`` = {"appointment"}. Called after ``setup``."""
+        return ()
+
     def control(self, now: int, due: Collection[str], out: "Out") -> None:
         """Called when clocks are due, before the rows of time ``now``."""
 

@@ -101,6 +101,8 @@ class Run:
         for order, (stage, module) in enumerate(self.modules.items()):
             for name, period in module.clocks().items():
                 self._set_clock(order, period, name, stage)
+            for when in set(module.appointments()):
+                heapq.heappush(self._ticks, (when, order, 0, "appointment"))
         self._set_clock(len(self.modules), self._report_period(), "report", "replay")
 
     def _report_period(self) -> int:
@@ -158,9 +160,13 @@ class Run:
         while self._ticks[0][:2] == (now, order):
             _, _, period, name = heapq.heappop(self._ticks)
             due.append(name)
-            self._push(order, period, name, now)
+            if period:
+                self._push(order, period, name, now)
         if order < len(self.modules):
-            list(self.modules.values())[order].control(now, due, self._out)
+            stage, module = list(self.modules.items())[order]
+            module.control(now, due, self._out)
+            if self._auditing and stage == "tax" and due != ["sample"]:  # a look at the clock ten times a second moves no page
+                self._audit()
         elif now < self.end:  # the last report comes after the last rows
             self._report(now)
 
@@ -241,18 +247,27 @@ def _fit(modules: Mapping[str, Module], trace: Trace) -> tuple[dict[str, Module]
 
 
 def _size_host(trace: Trace, variant: Variant, modules: Mapping[str, Module]) -> tuple[int, int]:
-    """(frames to model, machine pages for guest pages) of the host. No more frames are modelled than there are guest pages."""
+    """(frames to model, machine pages for guest pages) of the host. No more frames are modelled than there are guest pages.
+
+    VMs that come later or go will cost some of these pages for their overhead: ``Host.overhead``.
+    """
     paging, tax = modules.get("paging"), modules.get("tax")
-    overhead = pages_of(tax.params.overhead) * len(trace.vms) if tax else 0
+    each = pages_of(tax.params.overhead) if tax else 0
+    staying = tax.staying(trace, variant.vm_options(trace.vms)) if tax else 0  # pyright: ignore[reportAttributeAccessIssue]
+    overhead, coming = each * staying, each * (len(trace.vms) - staying)
     memory = pages_of(variant.host.memory)
     if variant.host.memory and memory <= overhead:
         raise ScenarioError(
             f"{trace.name}: {format_bytes(variant.host.memory)} of memory leave nothing for guest pages beyond the overhead of "
-            f"{len(trace.vms)} VM(s), {format_pages(overhead)}; give the host more --memory{' or lower tax.overhead' if tax else ''}"
+            f"{staying} VM(s), {format_pages(overhead)}; give the host more --memory{' or lower tax.overhead' if tax else ''}"
         )
     if paging is None or paging.name == "unbounded":
-        return trace.pages, memory - overhead if memory else 2 * (trace.pages + overhead)
-    usable = paging.params.frames or (memory - overhead if memory else max(1, int(trace.pages * OVERCOMMIT)))
+        return trace.pages, memory - overhead if memory else 2 * (trace.pages + overhead + coming)
+    usable = (
+        memory - overhead
+        if memory and not paging.params.frames
+        else coming + (paging.params.frames or max(1, int(trace.pages * OVERCOMMIT)))
+    )
     return min(usable, trace.pages), usable
 
 

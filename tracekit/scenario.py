@@ -35,10 +35,11 @@ from tracekit import registry
 from tracekit.errors import ScenarioError, nearest
 from tracekit.module import Duration, Module, Size, pages_of, param, parse_param
 from tracekit.trace import Vm
+from tracekit.units import parse_schedule
 
 #: More variants than this would not fit into memory together.
 MAX_VARIANTS = 10_000
-PRESETS = ("esx", "sharing", "paging", "balloon", "swap", "tax", "remap", "tier", "working-set", "estimators")
+PRESETS = ("esx", "sharing", "paging", "balloon", "swap", "tax", "remap", "tier", "working-set", "estimators", "esxi")
 #: Families of observers: a scenario may have several modules of one beside each other, as stages ``family_label``.
 BESIDE = ("estimate", "watch")
 #: ``stage.module = "none"`` leaves a stage out.
@@ -74,6 +75,15 @@ class VmParams:
     shares: int = param(0, "shares; 0: ten a MiB of its size", low=0, high=1 << 40)
     place: Size = param(Size(0), "machine address of its page 0, for remapping", "byte", low=0, high=1 << 43)
     node: int = param(0, "NUMA node that its memory lies on", low=0, high=1023)
+    tax: float = param(-1.0, "its own tax rate τ, for tax.per-vm; −1: tax.rate", low=-1.0, high=1 - 2**-20)
+    arrive: Duration = param(
+        Duration(0),
+        "when it is powered on, from the first row; rows before are ignored. 0: it is there, or its boot event says",
+        "ns",
+        low=0,
+    )
+    depart: Duration = param(Duration(0), "when it is powered off for good; rows after are ignored. 0: when its events say", "ns", low=0)
+    reshare: str = param("", "when it gets other shares: '60s=2000 120s=500'; empty: never")
     sharing: bool = param(True, "its pages may be shared")
     salt: str = param("", "VMs of the same salt may share where sharing.domain is salted")
 
@@ -110,9 +120,12 @@ class Variant:
         return {stage: cls(params) for stage, (cls, params) in self.stages.items()}
 
     def vm_options(self, vms: Sequence[Vm]) -> dict[str, np.ndarray]:
-        """Per-VM arrays: min, max (pages), shares, place (page), node, sharing, salt (0: none); and swap (pages, −1 without limit)."""
+        """Per-VM arrays: min, max (pages), shares, place (page), node, sharing, salt (0: none), tax (−1: as the others), arrive and
+        depart (ns, 0: not by the scenario), reshare (a list of (ns, shares) each); and swap (pages, −1 without limit)."""
         size = np.array([vm.pages for vm in vms], np.int64)
-        options = {name: np.zeros_like(size) for name in ("min", "place", "node")}
+        options = {name: np.zeros_like(size) for name in ("min", "place", "node", "arrive", "depart")}
+        options |= {"tax": np.full(len(vms), -1.0), "reshare": np.empty(len(vms), object)}
+        options["reshare"][:] = [[] for _ in vms]
         options |= {"max": size.copy(), "shares": np.maximum(size * 10 // 256, 1), "salt": np.zeros(len(vms), np.uint64)}
         options["sharing"] = np.ones(len(vms), np.bool_)
         for given in self.vms:
@@ -125,10 +138,24 @@ class Variant:
                 options["shares"][i] = given.shares or options["shares"][i]
                 options["place"][i] = pages_of(given.place)
                 options["node"][i], options["sharing"][i] = given.node, given.sharing
+                options["arrive"][i], options["depart"][i] = given.arrive, given.depart
+                options["tax"][i], options["reshare"][i] = given.tax, _schedule(given)
                 options["salt"][i] = xxhash.xxh3_64_intdigest(given.salt.encode()) if given.salt else 0
                 if options["min"][i] > options["max"][i]:
                     raise ScenarioError(f"[[vm]] name = {given.name!r}: min is larger than max or than the size of VM {vms[i].name!r}")
+                if 0 < given.depart <= given.arrive:
+                    raise ScenarioError(f"[[vm]] name = {given.name!r}: it departs no later than it arrives")
         return options | {"swap": np.array([pages_of(self.host.swap) or -1], np.int64)}
+
+
+def _schedule(vm: VmParams) -> list[tuple[int, int]]:
+    try:
+        steps = parse_schedule(vm.reshare, int)
+        if any(shares <= 0 for _, shares in steps):
+            raise ValueError("shares must be positive")
+    except ValueError as error:
+        raise ScenarioError(f"[[vm]] reshare = {vm.reshare!r}: {error}; expected steps such as '60s=2000 120s=500'") from None
+    return steps
 
 
 def _row(stage: str, params: Any) -> list[dict[str, str]]:

@@ -1,6 +1,7 @@
 """Sizes and durations as people write them: ``512MiB``, ``10min``; and back."""
 
 import re
+from collections.abc import Callable
 
 PAGE_BYTES = 4096
 
@@ -56,6 +57,19 @@ def parse_size(text: str) -> int:
 def parse_duration(text: str) -> int:
     """Nanoseconds in ``text`` (``"30s"`` → 30 000 000 000); the unit is required. Raises ValueError."""
     return _parse(text, _DURATIONS, "duration", "10min")
+
+
+def parse_schedule(text: str, read: Callable[[str], int]) -> list[tuple[int, int]]:
+    """``"30s=128MiB 42s=96MiB"`` → [(ns, what ``read`` makes of the value)] in order of time. Raises ValueError."""
+    schedule = []
+    for step in text.split():
+        when, equals, value = step.partition("=")
+        if not equals:
+            raise ValueError(f"{step!r} is not of the form time=value")
+        schedule.append((parse_duration(when), read(value)))
+    if schedule != sorted(schedule, key=lambda step: step[0]):
+        raise ValueError("its times are out of order; sort them")
+    return schedule
 
 
 def format_bytes(count: float) -> str:

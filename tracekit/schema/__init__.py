@@ -20,7 +20,7 @@ from tracekit.schema.remapping import CONCENTRATION, COPIES, REMAPS, SWIOTLB, TI
 from tracekit.schema.results import RESULT_KEY, RUNS, VARIANTS, VM
 from tracekit.schema.sharing import CHURN, DISCOVERY, KSM, SAVINGS, STORM
 from tracekit.schema.table import Column, Table
-from tracekit.schema.tax import ALLOCATION, DAMON, ESTIMATOR_AGES, ESTIMATOR_SUMMARY, ESTIMATORS, SAMPLING
+from tracekit.schema.tax import ALLOCATION, DAMON, ESTIMATOR_AGES, ESTIMATOR_SUMMARY, ESTIMATORS, HOST, SAMPLING
 from tracekit.schema.traces import CAPABILITIES, EVENTS, KINDS, METADATA_KEY, SCHEMA_VERSION, ZERO_DIGEST
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "EVENTS",
     "FAULTS",
     "HEAT",
+    "HOST",
     "KINDS",
     "KSM",
     "METADATA_KEY",
@@ -71,7 +72,7 @@ RESULTS: dict[str, Table] = {
     for table in (
         *(VARIANTS, RUNS, VM),
         *(SAVINGS, DISCOVERY, CHURN, KSM, STORM),
-        *(SAMPLING, ALLOCATION),
+        *(SAMPLING, ALLOCATION, HOST),
         *(ESTIMATORS, ESTIMATOR_SUMMARY, ESTIMATOR_AGES, DAMON),
         *(COPIES, REMAPS, SWIOTLB, CONCENTRATION, TIERS),
         *(FAULTS, BALLOON, SWAP),

@@ -119,7 +119,38 @@ ALLOCATION = Table(
         pages("ballooned", "guest pages held by the balloon driver"),
         pages("swapped", "guest pages paged out by the host"),
         pages("active", "estimate of the pages in use, as of this moment"),
+        pages(
+            "entitled", "pages that its shares alone entitle it to, between min and max, of what the VMs present can have without sharing"
+        ),
+        Column("blocked", "int64", "ns", "time so far that it would have been stopped: above its target in the state low"),
+        count("ignored", "rows of it so far that came while it was not on the host"),
         Column("price", "float64", "share/page", "shares per page, idle pages taxed: ρ = S / (P (f + k (1 − f)))"),
         Column("state", "string", "", "the host's worst state since the row before: high, soft, hard or low"),
+    ),
+)
+HOST = Table(
+    "host",
+    "the host over time: its state, and where machine memory is (paper section 6); memory = overhead + used + held + free",
+    (
+        *RESULT_KEY,
+        VM_NAME,
+        Column(
+            "why", "string", "", "report, or what has happened: state, arrival, refused, departure, shares; vm is then the VM, or * (state)"
+        ),
+        Column("note", "string", "", "why a VM was refused, with the arithmetic; else empty"),
+        Column("state", "string", "", "high, soft, hard or low (or clear), as of this moment"),
+        count("vms", "VMs on the host"),
+        pages("memory", "machine memory"),
+        pages("overhead", "what the VMs on the host cost beyond their pages"),
+        pages("used", "machine pages that guest pages are mapped to"),
+        pages("held", "machine pages that hold compressed pages"),
+        pages("free", "machine pages that are free"),
+        pages("resident", "guest pages mapped to machine pages"),
+        pages("shared", "of those, the ones whose machine page others map as well"),
+        pages("saved", "machine pages that sharing saves: resident − used"),
+        pages("ballooned", "guest pages held by balloons"),
+        pages("swapped", "guest pages paged out by the host"),
+        pages("min", "Σ of the guaranteed pages"),
+        pages("target", "Σ of the pages that VMs should hold: more than the machine has, where pages are shared"),
     ),
 )

@@ -43,6 +43,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe("tax", "Figure 7: an idle and a busy VM of known active sets, for the idle memory tax"),
         Recipe("nic", "section 7: DMA above 4 GiB by a 32-bit card's ring, a 32-bit stream and a 64-bit device"),
         Recipe("stream", "section 7, where remapping does not pay: a 32-bit disk that streams through high memory"),
+        Recipe("boot5", "Figure 8: five Windows VMs boot and zero their memory; one of them falls idle and comes back"),
     )
 }
 

@@ -129,14 +129,14 @@ def hold(h):
     h.free[0] -= 1
     h.held[0] += 1
     if h.free_frames.size > 0:  # where frames have numbers
-        h.free_frames[h.free_frames.size - h.held[0]] = h.free_frames[h.free[0]]
+        h.free_frames[h.free_frames.size - h.held[0] - h.overhead[0]] = h.free_frames[h.free[0]]
 
 
 @jit
 def let_go(h):
     """Free the frame that was set aside last."""
     if h.free_frames.size > 0:
-        h.free_frames[h.free[0]] = h.free_frames[h.free_frames.size - h.held[0]]
+        h.free_frames[h.free[0]] = h.free_frames[h.free_frames.size - h.held[0] - h.overhead[0]]
     h.held[0] -= 1
     h.free[0] += 1
 

@@ -18,9 +18,11 @@ from tracekit.modules.machine.frames import (
     count_resident,
     find,
     high_of,
+    hold,
     holds,
     label_of,
     leave,
+    let_go,
     merge,
     pool_of,
     unlist,
@@ -158,13 +160,19 @@ def unshare(h, p, vm, page):
 def take(h, p, page):
     """A free frame for ``page``; pages are paged out until there is one. Its number, where frames have numbers."""
     while h.free[0] == 0:
-        payer = richest(h)
-        if payer < 0:
-            page_out_any(h, p, page)
-        else:
-            page_out_one(h, p, payer, page)
+        page_out_somewhere(h, p, page)
     h.free[0] -= 1
     return h.free_frames[h.free[0]] if may_share else NONE
+
+
+@jit
+def page_out_somewhere(h, p, incoming):
+    """Page out a page of whoever is furthest above its target; that may free no frame yet where pages are shared."""
+    payer = richest(h)
+    if payer < 0:
+        page_out_any(h, p, incoming)
+    else:
+        page_out_one(h, p, payer, incoming)
 
 
 @jit
@@ -247,6 +255,35 @@ def reclaim(h, p, goal, count):
         if payer < 0 or h.free[0] >= goal:
             return
         page_out_one(h, p, payer, NONE)
+
+
+@entry
+def charge_overhead(h, p, count):
+    """Take ``count`` frames for what VMs cost beyond their pages, paging out for them. Returns how many there were."""
+    for i in range(count):
+        while h.free[0] == 0:
+            if h.vm.resident.sum() == 0:
+                return i
+            page_out_somewhere(h, p, NONE)
+        hold(h)
+        h.held[0] -= 1
+        h.overhead[0] += 1
+    return count
+
+
+@entry
+def return_overhead(h, count):
+    """Give ``count`` such frames back."""
+    for _ in range(count):
+        h.overhead[0] -= 1
+        h.held[0] += 1
+        let_go(h)
+
+
+@entry
+def set_absent(h, vm, absent):
+    """A VM is on the host from now on, or not."""
+    h.vm[vm].absent = absent
 
 
 @jit

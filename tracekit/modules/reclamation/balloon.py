@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from tracekit import units
 from tracekit.errors import ScenarioError
 from tracekit.host import STATES
 from tracekit.module import Duration, Out, Site, Size, pages_of, param
 from tracekit.modules.reclamation.guest import Guest, Guests
-from tracekit.units import parse_duration, parse_size
+from tracekit.units import parse_size
 
 
 class Balloon(Guest):
@@ -42,7 +43,10 @@ class Balloon(Guest):
         self._load_drivers(now)
         host, poll = self.site.host, self.params.poll
         lack = np.where(self.guests.vm.running, self.wanted(now) - host.vm.ballooned, 0)
-        short = STATES[host.state[0]] != "high" or not self._by_host()
+        ahead = getattr(self.site.stages.get("tax"), "proactive", False)  # the policy takes memory before it is short
+        short = STATES[host.state[0]] != "high" or not self._by_host() or ahead
+        if self._by_host():  # what is paged out already need not be ballooned as well
+            lack = np.where(lack > 0, np.maximum(lack - host.vm.swapped, 0), lack)
         for vm in np.flatnonzero(lack):
             if lack[vm] < 0:
                 self._deflate(int(vm), min(-int(lack[vm]), max(1, pages_of(self.params.deflate) * poll // 10**9)))
@@ -79,15 +83,7 @@ class Balloon(Guest):
 
 def parse_schedule(text: str) -> list[tuple[int, int]]:
     """``"30s=128MiB 42s=96MiB"`` → [(ns, pages)] in order of time. Raises ScenarioError."""
-    schedule = []
-    for step in text.split():
-        when, equals, size = step.partition("=")
-        try:
-            if not equals:
-                raise ValueError(f"{step!r} is not of the form time=size")
-            schedule.append((parse_duration(when), pages_of(parse_size(size))))
-        except ValueError as error:
-            raise ScenarioError(f"balloon.targets = {text!r}: {error}; expected steps such as '30s=128MiB 42s=96MiB'") from None
-    if schedule != sorted(schedule, key=lambda step: step[0]):
-        raise ScenarioError(f"balloon.targets = {text!r}: its times are out of order; sort them")
-    return schedule
+    try:
+        return units.parse_schedule(text, lambda size: pages_of(parse_size(size)))
+    except ValueError as error:
+        raise ScenarioError(f"balloon.targets = {text!r}: {error}; expected steps such as '30s=128MiB 42s=96MiB'") from None

@@ -86,13 +86,16 @@ class Replacement(Module):
         return {"poll": self.params.poll} if "tax" in self.site.stages else {}
 
     def control(self, now: int, due: Collection[str], out: Out) -> None:
-        """Page VMs down to their targets: all in the states hard and low, what the balloon cannot take in soft."""
+        """Page VMs down to their targets: all in the states hard and low, what the balloon cannot take in soft.
+
+        In the state high nothing is paged out, but for a policy that takes memory before it is short.
+        """
         host, state = self.site.host, STATES[self.site.host.state[0]]
-        if state == "high":
+        if state == "high" and not getattr(self.site.stages["tax"], "proactive", False):
             return
         excess = np.maximum(host.vm.resident - host.target, 0)
         balloon: Any = self.site.stages.get("balloon")
-        if state == "soft" and balloon is not None:
+        if state in ("high", "soft") and balloon is not None:
             excess = np.minimum(excess, balloon.shortfall())
         for vm in np.flatnonzero(excess):
             self._page_out(int(vm), int(min(excess[vm], host.vm.sole[vm])))

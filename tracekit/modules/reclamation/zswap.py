@@ -76,7 +76,7 @@ def keep(s, h, vm, page, incoming):
         return False
     which = s.classes.of[size]
     more = growth(s.classes, which)
-    if h.held[0] + more > s.limit[0] or more > h.free[0]:
+    if h.held[0] + more > min(s.limit[0], h.frames[0] - h.overhead[0] - 1) or more > h.free[0]:
         s.tally[vm, FULL] += 1
         while h.held[0] > s.limit[1]:
             write_back(s, h)

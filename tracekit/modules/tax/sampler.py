@@ -75,6 +75,8 @@ class Sampler:
         """End the periods that are over; returns whether any was."""
         ended = False
         for vm in self._vms:
+            if self._site.host.vm.absent[vm]:
+                continue
             lived = own_time(self.state, vm, now)
             if lived - self._began[vm, 1] >= self._params.period:
                 self._end(vm, now, out)
@@ -84,6 +86,13 @@ class Sampler:
                 self._begin(vm)
                 ended = True
         return ended
+
+    def restart(self, vm: int, now: int) -> None:
+        """A VM has come up: nothing is known of it."""
+        self._averages[vm] = Averages(self._params.slow, self._params.fast)
+        self._began[vm] = now, own_time(self.state, vm, now)
+        self.last[vm] = self._site.host.vm.pages[vm]
+        self._begin(vm)
 
     def _begin(self, vm: int) -> None:
         s, books = self.state, self._site.host.vm

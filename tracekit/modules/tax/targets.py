@@ -1,6 +1,6 @@
 """From prices to targets: min-funding revocation, admission, and the states of free memory (paper sections 5 and 6)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from tracekit.errors import ScenarioError
 from tracekit.units import format_pages
 
 
-def idle_price(shares: np.ndarray, pages: np.ndarray, active: np.ndarray, rate: float) -> np.ndarray:
+def idle_price(shares: np.ndarray, pages: np.ndarray, active: np.ndarray, rate: float | np.ndarray) -> np.ndarray:
     """Shares per page with idle pages taxed: ρ = S / (P (f + k (1 − f))), k = 1 / (1 − τ), f = active / P (section 5.2)."""
     used = np.minimum(active, pages)
     return shares / np.maximum(used + (pages - used) / (1.0 - rate), 1e-9)
@@ -62,13 +62,15 @@ def _affordable(price: Callable[[np.ndarray], np.ndarray], least: np.ndarray, mo
     return low
 
 
-def next_state(state: int, free: float, thresholds: tuple[float, ...], margin: float) -> int:
-    """The host's state after free memory has come to ``free`` percent (index into STATES; section 6.3).
+def next_state(state: int, free: float, thresholds: Sequence[float], margin: float, reading: str = "own") -> int:
+    """The host's state after free memory has come to ``free`` percent (index into the states of ``thresholds``; section 6.3).
 
     ``thresholds`` are those of high, soft, hard and low. A state is entered from above when free memory falls below
-    its threshold; it is left upward only when free memory exceeds the threshold of the state above by ``margin``.
+    its threshold (``own``), or below that of the state above it (``above``: the thresholds are then where states end);
+    either way it is left upward only when free memory exceeds the threshold of the state above by ``margin``.
     """
-    deepest = sum(free < threshold for threshold in thresholds[1:])
+    entered = thresholds[1:] if reading == "own" else thresholds[:-1]
+    deepest = sum(free < threshold for threshold in entered)
     if deepest > state:
         return deepest
     while state > 0 and free > thresholds[state - 1] + margin:
