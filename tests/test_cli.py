@@ -16,7 +16,24 @@ from run_cli import captured, run, start
 
 import tracekit
 
-COMMANDS = ("", "replay", "compare", "check", "inspect", "modules", "mrc", "synth", "import")
+COMMANDS = (
+    "",
+    "replay",
+    "compare",
+    "check",
+    "inspect",
+    "modules",
+    "mrc",
+    "synth",
+    "import",
+    "filter",
+    "sample",
+    "merge",
+    "shift",
+    "scale",
+    "anonymize",
+    "convert",
+)
 
 #: Columns that scripts may rely on.
 PROMISED = {

@@ -23,7 +23,7 @@ from tracekit.digest import key_seed
 from tracekit.errors import TraceError
 from tracekit.formats import images
 from tracekit.formats.importer import Options, import_files, recognise
-from tracekit.formats.known import FORMATS
+from tracekit.formats.known import FORMATS, TABLES
 from tracekit.formats.source import Source
 from tracekit.tracefile import TraceFile
 
@@ -79,6 +79,11 @@ def test_the_format_is_recognised(name, tmp_path):
 
 def test_every_format_has_a_writer():
     assert {name for name in FORMATS if name not in NAMES} == set()
+
+
+def test_every_format_is_documented():
+    page = (Path(__file__).parent.parent / "docs" / "formats.md").read_text()
+    assert {name for name in [*FORMATS, *TABLES] if f"`{name}`" not in page} == set()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -18,6 +18,7 @@ class Tally:
     below_4g: int | None = None
     memory_pages: int | None = None
     key: bytes | None = None
+    zeros: int = 0  # pages so far that images say are zero without holding them
     virtual: bool = False  # a reader may set it before its first rows, see ``Format``
     dropped: dict[str, int] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)

@@ -22,6 +22,20 @@ def hashed(first: int, memory: memoryview | bytes | np.ndarray, tally: Tally) ->
     return {"page": np.arange(first, first + len(digests), dtype=np.uint64), "digest": digests}
 
 
+def rest(stream: Stream, address: int, tally: Tally) -> Iterator[Columns]:
+    """Records of what is left of a stream, which lies from ``address`` (a page's) of the guest's memory on."""
+    first = address // PAGE_BYTES
+    while memory := stream.view(WINDOW_BYTES):
+        whole = len(memory) // PAGE_BYTES
+        if whole:
+            yield hashed(first, memory[: whole * PAGE_BYTES], tally)
+        first += whole
+        if len(memory) % PAGE_BYTES:
+            tally.drop(PART)
+    if stream.cut:
+        tally.drop(stream.cut)
+
+
 def pages(stream: Stream, address: int, size: int, tally: Tally) -> Iterator[Columns]:
     """Records of ``size`` bytes from where a stream is, which lie at ``address`` of the guest's memory.
 
@@ -49,9 +63,10 @@ def pages(stream: Stream, address: int, size: int, tally: Tally) -> Iterator[Col
 
 def zeros(first: int, count: int, tally: Tally) -> Iterator[Columns]:
     """Records of pages that an image says are zero without holding them."""
-    if count > MOST_ZERO_PAGES:
-        tally.drop("page said to be zero beyond 64 GiB of such", count - MOST_ZERO_PAGES)
-        count = MOST_ZERO_PAGES
+    most = max(MOST_ZERO_PAGES - tally.zeros, 0)
+    tally.drop("page said to be zero beyond 64 GiB of such", max(count - most, 0))
+    count = min(count, most)
+    tally.zeros += count
     zero = page_digests(bytes(PAGE_BYTES), key=tally.key)[0]
     for begin in range(first, first + count, ROWS):
         page = np.arange(begin, min(begin + ROWS, first + count), dtype=np.uint64)

@@ -91,7 +91,8 @@ def recognise(source: Source, name: str | None = None) -> Format | str:
 
 def _import(format: Format, sources: list[Source], out: Path, options: Options) -> Imported:
     kind = _kind_of(format, out, options)
-    tally = Tally(kind, options.below_4g, options.memory // PAGE_BYTES if options.memory else None, options.key, format.virtual)
+    pages = options.memory // PAGE_BYTES if options.memory else None
+    tally = Tally(kind, below_4g=options.below_4g, memory_pages=pages, key=options.key, virtual=format.virtual)
     batches = ((number, source, batch) for number, source in enumerate(sources) for batch in format.read(source, tally))
     first = next(batches, None)
     while first is not None and not _rows_of(first[2]):
@@ -146,6 +147,8 @@ def _metadata(
     pages = tally.memory_pages
     if pages is None:
         notes.append("VM sizes are the largest page + 1")
+    elif (most := max(sink.sizes.values())) > pages:
+        raise TraceError(f"{sources[0].path}: {most} pages of one VM are used, more than the {pages} of its memory; give a larger --memory")
     read: list[dict[str, Any]] = [{"file": source.path.name, "bytes": source.bytes} for source in sources]
     if not format.series:  # images are large, and their digests are in the rows
         for source, entry in zip(sources, read):

@@ -53,6 +53,8 @@ class Sink:
                 full[name] = self._codes(name, *columns.pop(name))
         for name, value in columns.items():
             full[name] = value if np.ndim(value) else np.full(count, value)
+        if "what" in full:
+            self._see_events(full)
         self._records += count
         for rows in self._paged(full):
             self._keep(rows)
@@ -103,6 +105,13 @@ class Sink:
         if self._numbers is not None and column == "vm" and len(known) > len(self._numbers.counts):
             self._numbers.counts = np.concatenate([self._numbers.counts, np.zeros(len(known) - len(self._numbers.counts), np.int64)])
         return own[codes] if len(own) else np.zeros(len(codes), np.int32)
+
+    def _see_events(self, rows: Columns) -> None:
+        """VMs are as large as the pages that events name."""
+        runs = rows["what"] == self.names["what"].get("hint-free", -1)
+        for name, code in self.names["vm"].items():
+            ends = (rows["a"] + rows["b"])[runs & (rows["vm"] == code)]
+            self.sizes[name] = max(self.sizes[name], int(ends.max(initial=0)))
 
     def _paged(self, columns: Columns) -> Iterator[Columns]:
         """Rows of one page each."""
