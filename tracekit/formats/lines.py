@@ -299,7 +299,10 @@ def _matches(data, begin, end, literals, ops, op, values, row):
                 start = at
             blank = literals[first] == _BLANK
             while at + last - first <= end:
-                if (blank and _is_blank(data[at])) or (not blank and _is_at(data, at, end, literals, first, last)):
+                if blank:
+                    if _is_blank(data[at]):
+                        break
+                elif data[at] == literals[first] and _is_at(data, at, end, literals, first, last):
                     break
                 at += 1
             ok = at + last - first <= end
