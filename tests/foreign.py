@@ -27,7 +27,6 @@ class Foreign:
     rows: list[list[tuple[Any, ...]]]
     head: bytes = b""
     tail: bytes = b""
-    tail_needed: bool = False
     options: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -523,7 +522,7 @@ def vmware(rng: np.random.Generator) -> Foreign:
     groups = struct.pack("<64sQQ", b"cpu", 0, 0) + struct.pack("<64sQQ", b"memory", 12 + 160, 0)
     head = struct.pack("<4sII", bytes.fromhex("d2bed2be"), 8, 2) + groups + tags + blob
     rows = [[(i if i < 3 else 0x100000 + i - 3, digest(page))] for i, page in enumerate(pages)]
-    return Foreign("x.vmss", "content", "ppn digest", pages, rows, head=head, tail=b"\0\0", tail_needed=True)
+    return Foreign("x.vmss", "content", "ppn digest", pages, rows, head=head, tail=b"\0\0")
 
 
 @made

@@ -6,9 +6,8 @@ import numpy as np
 
 from tracekit.formats.format import Columns
 
-LACKS = frozenset[str]()
 BLIND = ("pages are blocks of disks, not of memory; only what the guest's own cache did not hold is seen",)
-#: Disks lie this far apart in the numbers of blocks (bytes).
+#: Bits of a disk's number; those above are its host's.
 _APART = 48
 
 
