@@ -312,6 +312,29 @@ def test_disorder_is_refused_unless_sorted(tmp_path):
     assert pl.read_parquet(out).select("t", "ppn").rows() == [(0, 1), (200, 0), (600, 2)]
 
 
+def test_the_source_is_not_written_over(tmp_path):
+    made = foreign("lackey")
+    (tmp_path / "x.access.parquet").write_bytes(made.whole)
+    with pytest.raises(TraceError, match="is read here"):
+        import_files([tmp_path / "x.access.parquet"], tmp_path / "x.access.parquet")
+    assert (tmp_path / "x.access.parquet").read_bytes() == made.whole
+
+
+def test_memory_that_is_told_is_kept_to(tmp_path):
+    made = foreign("perf-mem")
+    (tmp_path / "x.txt").write_bytes(made.whole)
+    largest = max(row[1] for row in made.all_rows)
+    done = import_files([tmp_path / "x.txt"], tmp_path / "x.access.parquet", Options(memory=largest * 4096))
+    assert done.dropped["page beyond the VM's memory"] == 1
+    metadata = TraceFile(done.path).metadata
+    assert metadata is not None
+    assert metadata.vms[0].pages == largest
+    (tmp_path / "y.txt").write_bytes(foreign("lackey").whole)
+    with pytest.raises(TraceError, match="give a larger --memory"):
+        import_files([tmp_path / "y.txt"], tmp_path / "y.access.parquet", Options(memory=4096))
+    assert not (tmp_path / "y.access.parquet").exists()
+
+
 def test_no_record_is_believed_to_be_of_any_length(tmp_path):
     (tmp_path / "x.txt").write_text(" S 1fff0006e8,8\n" * 3 + " S 1fff0006e8,99999999999999999999\n S 1fff0006e8,0\n")
     done = import_files([tmp_path / "x.txt"], tmp_path / "x.access.parquet", Options(format="lackey"))

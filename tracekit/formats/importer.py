@@ -55,6 +55,8 @@ def import_files(files: Sequence[str | os.PathLike[str]], out: str | os.PathLike
     sources = [Source(path) for path in files]
     if not sources:
         raise TraceError("no files given; name what is to be imported")
+    if out.exists() and any(out.samefile(source.path) for source in sources):
+        raise TraceError(f"{out}: is read here, so that it cannot be written; give another name")
     format = recognise(sources[0], options.format)
     if isinstance(format, str):
         return _import_table(format, sources, out, options)
