@@ -73,7 +73,7 @@ class TraceFile:
                 return kind
         raise TraceError(
             f"{self.path}: has no tracekit metadata and columns {', '.join(sorted(present)[:8])}, which are of no trace kind; "
-            "expected t, vm and digest, device, what or ppn (other columns: tracekit import parquet FILE --map ppn=COLUMN)"
+            "expected t, vm and digest, device, what or ppn (other columns: tracekit import FILE --map ppn=COLUMN)"
         )
 
     def _check_columns(self) -> tuple[str, ...]:
@@ -108,7 +108,7 @@ class TraceFile:
     def names_of(self, column: str) -> tuple[str, ...]:
         """Distinct values of a dictionary column, in order of appearance."""
         seen: dict[str, None] = {}
-        for batch in self._arrow_batches([column]):
+        for batch in self.arrow_batches([column]):
             for value in _dictionary(batch.column(0), self.path, column).unique().to_pylist():
                 if value is None:
                     raise TraceError(f"{self.path}: column {column!r} has nulls; every row needs a {column}")
@@ -122,7 +122,7 @@ class TraceFile:
             return self.metadata.vms
         sizes: dict[str, int] = {}
         wanted = ["vm", "ppn"] if "ppn" in self.columns else ["vm"]
-        for batch in self._arrow_batches(wanted):
+        for batch in self.arrow_batches(wanted):
             vm = _dictionary(batch.column("vm"), self.path, "vm")
             index, names = _indices(vm, self.path, "vm"), vm.dictionary.to_pylist()
             ppn = batch.column("ppn") if "ppn" in self.columns else None
@@ -146,10 +146,11 @@ class TraceFile:
         bounds by the caller, which knows the other files.
         """
         wanted = {column.name: column for column in KINDS[self.kind].columns}
-        for batch in self._arrow_batches(columns, rows):
+        for batch in self.arrow_batches(columns, rows):
             yield {name: _to_numpy(batch.column(name), wanted[name], self.path) for name in columns}
 
-    def _arrow_batches(self, columns: Sequence[str], rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+    def arrow_batches(self, columns: Sequence[str], rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+        """Stream batches of Arrow columns as they stand in the file. Raises TraceError if it is damaged."""
         try:
             for batch in self._parquet.iter_batches(batch_size=rows, columns=list(columns)):
                 if batch.num_rows:
