@@ -1,0 +1,90 @@
+"""What contents are captured of: something with pages that can be stopped for a moment and read."""
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from tracekit.capture.layout import pages_of, ram_ranges
+from tracekit.capture.memory import Buffer, Memory, open_memory
+from tracekit.capture.qmp import Monitor
+from tracekit.errors import CaptureError
+from tracekit.units import PAGE_BYTES
+
+
+@dataclass
+class Stop:
+    """A moment at which a guest stands still: since when (ns of CLOCK_MONOTONIC), and for how long it did in the end."""
+
+    since: int
+    pause_ns: int = 0
+
+
+class Guest(Protocol):
+    """A VM, or what stands for one."""
+
+    name: str
+    method: str  # how its memory is read, for the trace's provenance
+    blind: tuple[str, ...]  # what goes unseen besides
+    pages: int  # its size in pages of 4 KiB, so far
+
+    def stopped(self) -> AbstractContextManager[Stop]:
+        """Stands still within the block, and goes on after it whatever happens."""
+        ...
+
+    def pieces(self) -> Iterator[tuple[np.ndarray, Buffer]]:
+        """(page numbers, uint32 ascending; their bytes) of all memory; a piece is valid until the next."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class QemuGuest:
+    """A live VM under QEMU: stopped by its monitor, read however it can be."""
+
+    blind = ()
+
+    def __init__(self, monitor: Monitor, name: str | None = None):
+        self._monitor = monitor
+        ranges = ram_ranges(monitor)
+        self.name = name or monitor.execute("query-name").get("name") or "vm"
+        self.pages = pages_of(ranges)
+        self._memory: Memory = open_memory(monitor, ranges)
+        self.method = self._memory.method
+
+    @contextmanager
+    def stopped(self) -> Iterator[Stop]:
+        """Stopped and continued by QEMU; a VM that was paused already stays so."""
+        ran = self._monitor.execute("query-status")["running"]
+        before = time.monotonic_ns()
+        try:
+            if ran:
+                self._monitor.execute("stop")
+            stop = Stop(time.monotonic_ns())
+            yield stop
+        finally:
+            if ran:
+                self._monitor.execute("cont")
+        stop.pause_ns = time.monotonic_ns() - before if ran else 0
+
+    def pieces(self) -> Iterator[tuple[np.ndarray, Buffer]]:
+        for start, piece in self._memory.pieces():
+            first = start // PAGE_BYTES
+            yield np.arange(first, first + len(piece) // PAGE_BYTES, dtype=np.uint32), piece
+
+    def close(self) -> None:
+        self._memory.close()
+        self._monitor.close()
+
+
+def refuse_same_names(guests: list[Guest]) -> None:
+    """Raise CaptureError if two guests have one name."""
+    names = [guest.name for guest in guests]
+    for name in names:
+        if names.count(name) > 1:
+            raise CaptureError(f"two guests are named {name!r}; name them apart: NAME=SOCKET, NAME=PID")
