@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -50,9 +51,10 @@ class QemuGuest:
     blind = ()
 
     def __init__(self, monitor: Monitor, name: str | None = None):
+        """Called ``name``, else as QEMU's ``-name`` says, else as its socket is."""
         self._monitor = monitor
         ranges = ram_ranges(monitor)
-        self.name = name or monitor.execute("query-name").get("name") or "vm"
+        self.name = name or monitor.execute("query-name").get("name") or Path(monitor.where).stem
         self.pages = pages_of(ranges)
         self._memory: Memory = open_memory(monitor, ranges)
         self.method = self._memory.method

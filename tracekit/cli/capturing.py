@@ -1,5 +1,6 @@
 """The commands `tracekit capture …`: traces of what runs here."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +9,8 @@ import typer
 from tracekit.cli.options import Format, check_format, console
 
 app = typer.Typer(name="capture", help="Capture traces: contents, accesses and DMA of VMs, processes and images.", no_args_is_help=True)
+access = typer.Typer(name="access", help="Capture accesses: by QEMU's TCG plugin, by DAMON, by dirty pages.", no_args_is_help=True)
+app.add_typer(access)
 Out = Annotated[Path, typer.Option("-o", "--out", metavar="FOLDER/CAPTURE", help="Where to write: CAPTURE.KIND.parquet in FOLDER.")]
 
 
@@ -49,6 +52,38 @@ def finish(
 
     for capture in captures:
         print(finish_left(capture))
+
+
+@access.command()
+def build(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Shared object to write.")] = Path("tracekit.so"),
+    qemu: Annotated[str, typer.Option(help="The QEMU that will load it.")] = "qemu-system-x86_64",
+) -> None:
+    """Build QEMU's access plugin with this host's compiler, for the plugin API of this host's QEMU."""
+    from tracekit.capture import plugin
+
+    path = plugin.build(out, plugin.find_api(qemu))
+    print(f"start QEMU with: -accel tcg -plugin {path.resolve()},out=LOG,mib=RAM,bucket_ms=100", file=sys.stderr)
+    print(path)
+
+
+@access.command("plugin")
+def read_plugin(
+    logs: Annotated[list[str], typer.Argument(metavar="NAME=LOG…", help="What the plugin wrote, by VM.", show_default=False)],
+    out: Out,
+    beside: Annotated[Path | None, typer.Option(help="Content trace of the same VMs, whose clock is taken.")] = None,
+) -> None:
+    """Turn the plugin's logs into an access and an event trace, on the clock of a content capture."""
+    from tracekit.capture.access import write_accesses
+    from tracekit.capture.guests import split_name
+
+    named = [split_name(log) for log in logs]
+    written = write_accesses({name or Path(path).stem: path for name, path in named}, out, beside)
+    for path in written.files:
+        print(path)
+    for name, rows in written.early.items():
+        if rows:
+            print(f"{name}: {rows} touches came before the capture began and are left out", file=sys.stderr)
 
 
 def _duration(text: str, option: str) -> int:
