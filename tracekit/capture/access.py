@@ -161,7 +161,7 @@ class _Writer:
                 clock={"name": "CLOCK_MONOTONIC", "origin_ns": self._origin},
                 plugin_api={name: log.api for name, log in self._logs.items()},
                 blind_spots=[*BLIND, *(() if self._fetches else (NO_FETCHES,))] if access else [],
-                rows_dropped={f"before the capture began: {name}": rows for name, rows in self._done.early.items() if rows}
+                rows_dropped={f"{name}: before the capture began": rows for name, rows in self._done.early.items() if rows}
                 if access
                 else {},
             ),
