@@ -54,6 +54,30 @@ def finish(
         print(finish_left(capture))
 
 
+@app.command()
+def marks(
+    sockets: Annotated[list[str], typer.Argument(metavar="NAME=SOCKET…", help="Serial ports of VMs.", show_default=False)],
+    out: Annotated[Path, typer.Option("-o", "--out", help="File to write: time, VM and words, a line each.")],
+    during: Annotated[str | None, typer.Option("--for", help="How long. [default: until Ctrl-C, or all guests end]")] = None,
+) -> None:
+    """Write down what guests say at a serial port, and when: phases of workloads, and marks of their clocks."""
+    import time
+
+    from tracekit.capture.ending import signals
+    from tracekit.capture.guests import split_name
+    from tracekit.capture.marks import Marks
+
+    for_ns = _duration(during, "--for") if during else None
+    named = [split_name(each) for each in sockets]
+    listener = Marks({name or Path(path).stem: path for name, path in named}, out)
+    try:
+        with signals() as ending:
+            listener.listen(ending, None if for_ns is None else time.monotonic_ns() + for_ns)
+    finally:
+        listener.close()
+    print(out)
+
+
 @access.command()
 def build(
     out: Annotated[Path, typer.Option("-o", "--out", help="Shared object to write.")] = Path("tracekit.so"),
