@@ -108,3 +108,25 @@ def test_contents_of_other_vms_or_another_clock_are_refused(tmp_path: Path) -> N
     for beside, said in ((other, "is not in"), (small, "but 'a' has 255"), (late, "no access after"), (foreign, "on which clock")):
         done = run("capture", "access", "plugin", log, "-o", tmp_path / "cap", "--beside", beside)
         assert done.code == 3 and said in done.err and done.err.count("\n") == 1
+
+
+def test_changes_of_content_are_stores_between_two_snapshots(tmp_path: Path) -> None:
+    told = provenance({}, pauses_ns={"a": [[0, 5], [10, 5], [20, 5], [30, 5]], "b": [[1, 5], [11, 5]]})
+    about = Metadata("content", "cap", (VmInfo("a", 9), VmInfo("b", 9)), ("content", "digest64"), provenance=told)
+    rows = [(0, "a", 1), (0, "a", 2), (1, "b", 1), (10, "a", 2), (11, "b", 1), (30, "a", 2), (30, "a", 1)]
+    with TraceWriter(tmp_path / "cap.content.parquet", about, ("t", "seq", "vm", "ppn", "digest")) as writer:
+        t, vm, ppn = zip(*rows)
+        writer.write({"t": t, "seq": range(7), "vm": list(vm), "ppn": ppn, "digest": range(7)})
+    done = run("capture", "access", "dirty", tmp_path / "cap.content.parquet")
+    assert done.out.strip() == str(tmp_path / "cap.access.parquet")
+    frame = pl.read_parquet(tmp_path / "cap.access.parquet").with_columns(pl.col("vm").cast(pl.String))
+    assert frame.select("t", "vm", "ppn").rows() == [(0, "a", 2), (1, "b", 1), (20, "a", 1), (20, "a", 2)]
+    metadata = TraceFile(tmp_path / "cap.access.parquet").metadata
+    assert metadata is not None and metadata.bucket_ns == 10 and "exact" not in metadata.capabilities
+    assert not [found for found in check_file(tmp_path / "cap.access.parquet") if found.severity != "note"]
+
+
+def test_one_snapshot_tells_of_no_store(tmp_path: Path) -> None:
+    content = content_at(tmp_path / "x.content.parquet", 0, VmInfo("a", 256))
+    done = run("capture", "access", "dirty", content)
+    assert done.code == 3 and "no page changes" in done.err

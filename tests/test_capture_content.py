@@ -233,6 +233,22 @@ def test_a_signal_ends_a_capture_properly_and_a_kill_loses_no_finished_snapshot(
         assert not out.with_name(f"{out.name}.parts").exists()
 
 
+def test_a_vm_goes_on_when_the_capture_is_killed_while_it_stands_still(tmp_path: Path) -> None:
+    captures = []
+
+    def stop(_: object) -> dict[str, object]:
+        fake.running = False
+        captures[0].kill()
+        return {}
+
+    with FakeQemu(tmp_path / "vm", answers={"stop": stop}) as fake:
+        captures.append(start("capture", "content", "--qmp", fake.path, "-o", tmp_path / "out", NUMBA_DISABLE_JIT="1"))
+        captures[0].communicate(timeout=30)
+        assert captures[0].returncode == -signal.SIGKILL
+        wait_until(lambda: fake.told[-1] == "cont")
+        assert fake.running
+
+
 def test_a_capture_does_not_write_over_what_an_interrupted_one_left(tmp_path: Path) -> None:
     (tmp_path / "out.parts").mkdir()
     with FakeQemu(tmp_path / "vm") as fake:

@@ -118,7 +118,9 @@ def stored_to(folder: Path) -> None:
 def bounced(folder: Path) -> None:
     """Every transfer of the third VM bounced, for it was forced to."""
     io = read(folder / "three.io.parquet")
-    print(f"disk: {len(io)} pages of transfers, {io['bytes'].sum() / 1e6:.1f} MB, {io.filter('bounced')['bytes'].sum() / 1e6:.1f} MB bounced")
+    print(
+        f"disk: {len(io)} pages of transfers, {io['bytes'].sum() / 1e6:.1f} MB, {io.filter('bounced')['bytes'].sum() / 1e6:.1f} MB bounced"
+    )
     if not len(io) or not io["bounced"].all() or not io["forced"].all():
         sys.exit("transfers under swiotlb=force did not all bounce, or were not seen")
 

@@ -30,7 +30,11 @@ class Guest(Protocol):
     name: str
     method: str  # how its memory is read, for the trace's provenance
     blind: tuple[str, ...]  # what goes unseen besides
-    pages: int  # its size in pages of 4 KiB, so far
+
+    @property
+    def pages(self) -> int:
+        """Its size in pages of 4 KiB, so far."""
+        ...
 
     def stopped(self) -> AbstractContextManager[Stop]:
         """Stands still within the block, and goes on after it whatever happens."""
@@ -48,16 +52,17 @@ class Guest(Protocol):
 class QemuGuest:
     """A live VM under QEMU: stopped by its monitor, read however it can be."""
 
-    blind = ()
+    blind: tuple[str, ...] = ()
 
     def __init__(self, monitor: Monitor, name: str | None = None):
         """Called ``name``, else as QEMU's ``-name`` says, else as its socket is."""
         self._monitor = monitor
         ranges = ram_ranges(monitor)
         self.name = name or monitor.execute("query-name").get("name") or Path(monitor.where).stem
-        self.pages = pages_of(ranges)
+        self._pages = pages_of(ranges)
         self._memory: Memory = open_memory(monitor, ranges)
         self.method = self._memory.method
+        self._guardian = monitor.guardian()
 
     @contextmanager
     def stopped(self) -> Iterator[Stop]:
@@ -66,13 +71,20 @@ class QemuGuest:
         before = time.monotonic_ns()
         try:
             if ran:
+                self._guardian.stopped()
                 self._monitor.execute("stop")
             stop = Stop(time.monotonic_ns())
             yield stop
         finally:
             if ran:
                 self._monitor.execute("cont")
+                self._guardian.going()
         stop.pause_ns = time.monotonic_ns() - before if ran else 0
+
+    @property
+    def pages(self) -> int:
+        """Pages of the guest's address space, holes included."""
+        return self._pages
 
     def pieces(self) -> Iterator[tuple[np.ndarray, Buffer]]:
         for start, piece in self._memory.pieces():
@@ -80,6 +92,7 @@ class QemuGuest:
             yield np.arange(first, first + len(piece) // PAGE_BYTES, dtype=np.uint32), piece
 
     def close(self) -> None:
+        self._guardian.close()
         self._memory.close()
         self._monitor.close()
 

@@ -5,12 +5,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from tracekit.capture.guest import Guest, QemuGuest
+from tracekit.capture.process import ProcessGuest
 from tracekit.capture.qmp import Qmp
+from tracekit.errors import CaptureError
 
 
 @contextmanager
-def open_guests(qmp: Iterable[str]) -> Iterator[list[Guest]]:
-    """The guests named ``[NAME=]SOCKET``; they are let go when the block ends."""
+def open_guests(qmp: Iterable[str], pids: Iterable[str] = ()) -> Iterator[list[Guest]]:
+    """The guests named ``[NAME=]SOCKET`` and ``[NAME=]PID``; they are let go when the block ends. Raises CaptureError."""
     with ExitStack() as stack:
         guests = list[Guest]()
         for text in qmp:
@@ -18,6 +20,13 @@ def open_guests(qmp: Iterable[str]) -> Iterator[list[Guest]]:
             monitor = Qmp(socket)
             stack.callback(monitor.close)
             guest = QemuGuest(monitor, name)
+            stack.callback(guest.close)
+            guests.append(guest)
+        for text in pids:
+            name, pid = split_name(text)
+            if not pid.isdigit():
+                raise CaptureError(f"{pid!r} is no process id; expected a number")
+            guest = ProcessGuest(int(pid), name)
             stack.callback(guest.close)
             guests.append(guest)
         yield guests

@@ -6,6 +6,7 @@ import socket
 import struct
 from typing import Any, Protocol
 
+from tracekit.capture.guardian import Guardian
 from tracekit.errors import CaptureError
 
 #: Seconds that QEMU may take to greet, and to answer.
@@ -20,6 +21,10 @@ class Monitor(Protocol):
 
     def execute(self, command: str, **arguments: Any) -> Any:
         """What QEMU returns. Raises CaptureError if it refuses or is gone."""
+        ...
+
+    def guardian(self) -> Guardian:
+        """Continues the VM if this process is killed while it stands still."""
         ...
 
     def close(self) -> None:
@@ -70,6 +75,10 @@ class Qmp:
             raise CaptureError(f"{self.where}: QEMU has not answered {command} for {ANSWER:.0f} s; is it stuck?") from None
         except (OSError, ValueError, TypeError, AttributeError):
             raise CaptureError(f"{self.where}: QEMU went away during {command}; did the VM end?") from None
+
+    def guardian(self) -> Guardian:
+        """Continues the VM, on this connection, if this process is killed while it stands still."""
+        return Guardian(["echo", json.dumps({"execute": "cont"})], stdout=self._socket.fileno())
 
     def close(self) -> None:
         """Leave the socket to the next client."""

@@ -18,6 +18,7 @@ Out = Annotated[Path, typer.Option("-o", "--out", metavar="FOLDER/CAPTURE", help
 def content(
     out: Out,
     qmp: Annotated[list[str] | None, typer.Option(metavar="[NAME=]SOCKET", help="QMP socket of a running QEMU; may be repeated.")] = None,
+    pid: Annotated[list[str] | None, typer.Option(metavar="[NAME=]PID", help="A process, as a guest; may be repeated.")] = None,
     every: Annotated[str, typer.Option(help="Time from one snapshot of a guest to its next.")] = "5s",
     during: Annotated[str | None, typer.Option("--for", help="How long. [default: until Ctrl-C]")] = None,
     key_file: Annotated[Path | None, typer.Option(help="File of at least 16 random bytes that digests are keyed by.")] = None,
@@ -36,7 +37,7 @@ def content(
     every_ns, for_ns = _duration(every, "--every"), _duration(during, "--for") if during else None
     key = read_key(key_file)
     parameters = {"every": every, "for": during, "key_file": key_file is not None}
-    with open_guests(qmp or ()) as guests:
+    with open_guests(qmp or (), pid or ()) as guests:
         done = ContentCapture(guests, out, key, compressed, parameters).run(every_ns, for_ns)
     capturing.show_content(done, format, console())
     if done.signal and during:
@@ -108,6 +109,17 @@ def read_plugin(
     for name, rows in written.early.items():
         if rows:
             print(f"{name}: {rows} touches came before the capture began and are left out", file=sys.stderr)
+
+
+@access.command()
+def dirty(
+    content: Annotated[Path, typer.Argument(help="Content trace of at least two snapshots.", show_default=False)],
+    out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FOLDER/CAPTURE", help="Where to write. [default: beside it]")] = None,
+) -> None:
+    """Take pages whose content changed between two snapshots as stored to: an access trace of any content trace."""
+    from tracekit.capture.dirty import write_dirty
+
+    print(write_dirty(content, out))
 
 
 def _duration(text: str, option: str) -> int:
