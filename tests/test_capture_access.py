@@ -116,7 +116,7 @@ def test_changes_of_content_are_stores_between_two_snapshots(tmp_path: Path) -> 
     rows = [(0, "a", 1), (0, "a", 2), (1, "b", 1), (10, "a", 2), (11, "b", 1), (30, "a", 2), (30, "a", 1)]
     with TraceWriter(tmp_path / "cap.content.parquet", about, ("t", "seq", "vm", "ppn", "digest")) as writer:
         t, vm, ppn = zip(*rows)
-        writer.write({"t": t, "seq": range(7), "vm": list(vm), "ppn": ppn, "digest": range(7)})
+        writer.write({"t": list(t), "seq": range(7), "vm": list(vm), "ppn": list(ppn), "digest": range(7)})
     done = run("capture", "access", "dirty", tmp_path / "cap.content.parquet")
     assert done.out.strip() == str(tmp_path / "cap.access.parquet")
     frame = pl.read_parquet(tmp_path / "cap.access.parquet").with_columns(pl.col("vm").cast(pl.String))
