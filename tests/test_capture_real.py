@@ -110,3 +110,20 @@ def test_the_plugin_is_refused_by_what_it_is_not_written_for(tmp_path: Path) -> 
     built = plugin.build(tmp_path / "old.so", plugin.find_api())
     with pytest.raises(RuntimeError, match="at most 2816"), RealVm(tmp_path, "big", 4096, ["-plugin", f"{built},out=x,mib=4096"]):
         pass
+
+
+def test_a_vm_goes_on_however_often_the_capture_is_killed(tmp_path: Path) -> None:
+    """Killed at moments that differ, some of them while the VM stands still: it runs afterwards, always."""
+    with toucher(tmp_path, "vm", mib=64) as vm:
+        for i in range(2):
+            capture = start("capture", "content", "--qmp", vm.socket, "--every", "1ms", "-o", tmp_path / f"out{i}", NUMBA_DISABLE_JIT="1")
+            end = time.monotonic() + 30
+            while not list((tmp_path / f"out{i}.parts").glob("0*.parquet")) and time.monotonic() < end:
+                time.sleep(0.003)
+            time.sleep(0.013 * i)
+            capture.kill()
+            capture.communicate(timeout=30)
+            time.sleep(0.5)
+            monitor = Qmp(vm.socket)
+            assert monitor.execute("query-status")["running"]
+            monitor.close()

@@ -55,10 +55,9 @@ class QemuGuest:
     blind: tuple[str, ...] = ()
 
     def __init__(self, monitor: Monitor, name: str | None = None):
-        """Called ``name``, else as QEMU's ``-name`` says, else as its socket is."""
         self._monitor = monitor
         ranges = ram_ranges(monitor)
-        self.name = name or monitor.execute("query-name").get("name") or Path(monitor.where).stem
+        self.name = name or vm_name(monitor)
         self._pages = pages_of(ranges)
         self._memory: Memory = open_memory(monitor, ranges)
         self.method = self._memory.method
@@ -95,6 +94,11 @@ class QemuGuest:
         self._guardian.close()
         self._memory.close()
         self._monitor.close()
+
+
+def vm_name(monitor: Monitor) -> str:
+    """The name of a VM that nobody has named otherwise: as QEMU's ``-name`` says, else as its socket is called."""
+    return monitor.execute("query-name").get("name") or Path(monitor.where).stem
 
 
 def refuse_same_names(guests: list[Guest]) -> None:

@@ -24,9 +24,7 @@ def open_guests(qmp: Iterable[str], pids: Iterable[str] = ()) -> Iterator[list[G
             guests.append(guest)
         for text in pids:
             name, pid = split_name(text)
-            if not pid.isdigit():
-                raise CaptureError(f"{pid!r} is no process id; expected a number")
-            guest = ProcessGuest(int(pid), name)
+            guest = ProcessGuest(process_id(pid), name)
             stack.callback(guest.close)
             guests.append(guest)
         yield guests
@@ -36,3 +34,10 @@ def split_name(text: str) -> tuple[str | None, str]:
     """``NAME=WHAT`` as (NAME, WHAT), and WHAT alone without a name."""
     name, equals, what = text.partition("=")
     return (name, what) if equals and name and os.sep not in name else (None, text)
+
+
+def process_id(text: str) -> int:
+    """The number of a process. Raises CaptureError if it is none."""
+    if not text.isdigit():
+        raise CaptureError(f"{text!r} is no process id; expected a number")
+    return int(text)

@@ -97,7 +97,7 @@ def open_file(monitor: Monitor, ranges: Sequence[Range]) -> ReadMemory:
 def open_process(monitor: Monitor, ranges: Sequence[Range]) -> ReadMemory:
     """RAM of any kind, in the memory of QEMU's process at the addresses that ``gpa2hva`` tells."""
     fill = of_process(_pid_of(monitor))
-    return ReadMemory("the memory of QEMU's process", [(each, fill, _host_address(monitor, each.start)) for each in ranges])
+    return ReadMemory("the memory of QEMU's process", [(each, fill, host_address(monitor, each.start)) for each in ranges])
 
 
 class Saved:
@@ -145,7 +145,8 @@ def _pid_of(monitor: Monitor) -> int:
     return monitor.pid
 
 
-def _host_address(monitor: Monitor, address: int) -> int:
+def host_address(monitor: Monitor, address: int) -> int:
+    """Where QEMU's process has what the guest has at a physical address. Raises CaptureError if it is no RAM."""
     said = ask_person(monitor, f"gpa2hva {address:#x}")
     match = re.search(r" is (0x[0-9a-f]+)", said)
     if not match:
@@ -154,7 +155,7 @@ def _host_address(monitor: Monitor, address: int) -> int:
 
 
 def _area(monitor: Monitor, pid: int, each: Range) -> _Area:
-    address = _host_address(monitor, each.start)
+    address = host_address(monitor, each.start)
     with open(f"/proc/{pid}/maps") as lines:
         for line in lines:
             area = _Area(line, address)

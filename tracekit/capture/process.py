@@ -44,12 +44,10 @@ class ProcessGuest:
         self._pid, self._folder = pid, Path(f"/proc/{pid}")
         try:
             self.name = name or f"{(self._folder / 'comm').read_text().strip()}-{pid}"
-            if not (self._folder / "smaps").read_bytes():
-                raise CaptureError(f"process {pid} has no memory of its own: it has ended, or is the kernel's")
-        except PermissionError:
-            raise CaptureError(f"process {pid} may not be looked at; are you root?") from None
-        except (FileNotFoundError, ProcessLookupError):
-            raise self._gone() from None
+        except FileNotFoundError:
+            raise _gone(pid) from None
+        if not mappings(pid):
+            raise CaptureError(f"process {pid} has no memory of its own: it has ended, or is the kernel's")
         self._fill = of_process(pid)
         self._numbers = Numbering(1)
         self._numbers.number(np.zeros(0, np.uint64), np.zeros(0, np.int32))  # compiled before the process waits for it
@@ -74,7 +72,7 @@ class ProcessGuest:
             stop = Stop(time.monotonic_ns())
             yield stop
         except ProcessLookupError:
-            raise self._gone() from None
+            raise _gone(self._pid) from None
         finally:
             if ran:
                 with suppress(ProcessLookupError):
@@ -83,7 +81,7 @@ class ProcessGuest:
         stop.pause_ns = time.monotonic_ns() - before if ran else 0
 
     def pieces(self) -> Iterator[tuple[np.ndarray, Buffer]]:
-        for start, end in self._mappings():
+        for start, end in mappings(self._pid):
             for addresses in self._present(start, end):
                 piece = memoryview(self._room)[: len(addresses) * PAGE_BYTES]
                 try:
@@ -97,16 +95,13 @@ class ProcessGuest:
     def close(self) -> None:
         self._guardian.close()
 
-    def _gone(self) -> CaptureError:
-        return CaptureError(f"process {self._pid} is not there; did it end?")
-
     def _state(self) -> str:
         try:
             state = (self._folder / "stat").read_text().rpartition(")")[2].split()[0]
         except (FileNotFoundError, ProcessLookupError):
-            raise self._gone() from None
+            raise _gone(self._pid) from None
         if state in "ZX":
-            raise self._gone()
+            raise _gone(self._pid)
         return state
 
     def _wait_until_stopped(self) -> None:
@@ -115,24 +110,6 @@ class ProcessGuest:
             if time.monotonic() > end:
                 raise CaptureError(f"process {self._pid} does not stop; does it wait for a device?")
             time.sleep(0.0002)
-
-    def _mappings(self) -> list[tuple[int, int]]:
-        """(start, end) of mappings that can be read and are no device's."""
-        try:
-            lines = (self._folder / "smaps").read_text(errors="replace").splitlines()
-        except (FileNotFoundError, ProcessLookupError):
-            raise self._gone() from None
-        found, readable = list[tuple[int, int]](), False
-        for line in lines:
-            first = line.split(None, 2)
-            if "-" in first[0] and not first[0].endswith(":"):
-                start, end = (int(bound, 16) for bound in first[0].split("-"))
-                readable = first[1].startswith("r") and not line.endswith("[vvar]") and start < 1 << 63
-                if readable:
-                    found.append((start, end))
-            elif first[0] == "VmFlags:" and readable and _DEVICE & set(line.split()[1:]):
-                found.pop()
-        return found
 
     def _present(self, start: int, end: int) -> Iterator[np.ndarray]:
         """Addresses of pages that are there, in runs without a gap that fit into the room."""
@@ -146,3 +123,28 @@ class ProcessGuest:
                 for run in runs:
                     for i in range(0, len(run), PIECE // PAGE_BYTES):
                         yield np.uint64(begin) + run[i : i + PIECE // PAGE_BYTES].astype(np.uint64) * np.uint64(PAGE_BYTES)
+
+
+def mappings(pid: int) -> list[tuple[int, int]]:
+    """(start, end) of a process's mappings that can be read and are no device's. Raises CaptureError if it is not to be seen."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps").read_text(errors="replace").splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        raise _gone(pid) from None
+    except PermissionError:
+        raise CaptureError(f"process {pid} may not be looked at; are you root?") from None
+    found, readable = list[tuple[int, int]](), False
+    for line in lines:
+        first = line.split(None, 2)
+        if "-" in first[0] and not first[0].endswith(":"):
+            start, end = (int(bound, 16) for bound in first[0].split("-"))
+            readable = first[1].startswith("r") and not line.endswith("[vvar]") and start < 1 << 63
+            if readable:
+                found.append((start, end))
+        elif first[0] == "VmFlags:" and readable and _DEVICE & set(line.split()[1:]):
+            found.pop()
+    return found
+
+
+def _gone(pid: int) -> CaptureError:
+    return CaptureError(f"process {pid} is not there; did it end?")

@@ -78,7 +78,8 @@ class Qmp:
 
     def guardian(self) -> Guardian:
         """Continues the VM, on this connection, if this process is killed while it stands still."""
-        return Guardian(["echo", json.dumps({"execute": "cont"})], stdout=self._socket.fileno())
+        said = json.dumps({"execute": "cont"})
+        return Guardian(["sh", "-c", f"echo '{said}'; sleep 2"], stdout=self._socket.fileno())  # until QEMU has heard and answered
 
     def close(self) -> None:
         """Leave the socket to the next client."""

@@ -122,6 +122,40 @@ def dirty(
     print(write_dirty(content, out))
 
 
+@access.command()
+def damon(
+    out: Out,
+    qmp: Annotated[str | None, typer.Option(metavar="[NAME=]SOCKET", help="QMP socket of the VM.")] = None,
+    pid: Annotated[str | None, typer.Option(metavar="[NAME=]PID", help="The process.")] = None,
+    physical: Annotated[str | None, typer.Option(metavar="START-END", help="This machine's own memory: 0x100000000-0x140000000.")] = None,
+    during: Annotated[str | None, typer.Option("--for", help="How long. [default: until Ctrl-C]")] = None,
+) -> None:
+    """Sample accesses to a VM's RAM, a process or this machine's memory by the kernel's DAMON (root)."""
+    from tracekit.capture import damon_trace
+    from tracekit.capture.guests import process_id, split_name
+    from tracekit.capture.qmp import Qmp
+    from tracekit.errors import CaptureError
+
+    if (qmp is None) + (pid is None) + (physical is None) != 2:
+        raise typer.BadParameter("give one of --qmp, --pid and --physical")
+    for_ns = _duration(during, "--for") if during else None
+    if qmp is not None:
+        name, socket = split_name(qmp)
+        monitor = Qmp(socket)
+        target = damon_trace.of_vm(monitor, name)
+        monitor.close()
+    elif pid is not None:
+        name, number = split_name(pid)
+        target = damon_trace.of_process(process_id(number), name)
+    else:
+        start, _, end = (physical or "").partition("-")
+        try:
+            target = damon_trace.of_machine(int(start, 0), int(end, 0))
+        except ValueError:
+            raise CaptureError(f"{physical!r} are no addresses; write for example 0x100000000-0x140000000") from None
+    print(damon_trace.record(target, out, for_ns))
+
+
 def _duration(text: str, option: str) -> int:
     from tracekit.units import parse_duration
 
