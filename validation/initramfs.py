@@ -9,7 +9,8 @@ def write_initramfs(path: Path, files: dict[str, tuple[bytes, int]]) -> Path:
     folders = sorted({str(parent) for name in files for parent in Path(name).parents if str(parent) != "."})
     entries = [(name, b"", 0o40755) for name in ("dev", "proc", "sys", "tmp", *folders)]
     entries += [(name, content, 0o100000 | mode) for name, (content, mode) in files.items()]
-    raw = b"".join(_entry(i, *entry) for i, entry in enumerate([*dict((e[0], e) for e in entries).values(), ("TRAILER!!!", b"", 0)], 1))
+    unique = {entry[0]: entry for entry in [*entries, ("TRAILER!!!", b"", 0)]}
+    raw = b"".join(_entry(i, *entry) for i, entry in enumerate(unique.values(), 1))
     path.write_bytes(gzip.compress(raw, 6))
     return path
 

@@ -15,6 +15,18 @@ Out = Annotated[Path, typer.Option("-o", "--out", metavar="FOLDER/CAPTURE", help
 
 
 @app.command()
+def probe(format: Format = "table") -> None:
+    """Find out, by trying, what this host can capture and how."""
+    import polars as pl
+
+    from tracekit.capture import probe as probing
+    from tracekit.report import output
+
+    check_format(format, "probe")
+    output.write_frame(pl.DataFrame([vars(ability) for ability in probing.probe()]), format, console())
+
+
+@app.command()
 def content(
     out: Out,
     qmp: Annotated[list[str] | None, typer.Option(metavar="[NAME=]SOCKET", help="QMP socket of a running QEMU; may be repeated.")] = None,
