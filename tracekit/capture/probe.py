@@ -49,9 +49,7 @@ def probe() -> list[Ability]:
         _ability("DAMON", _damon, "capture access damon", "capture access build or dirty"),
         _ability("DMA tracepoints", _dma, "guest_io.sh for this host's own DMA", "what matters is the guest's kernel"),
         _ability("KSM", _ksm, "make ksm compares it with sharing.ksm", "no capture needs it"),
-        _ability(
-            "soft-dirty bits", _soft_dirty, "pages changed are found by their digests all the same", "pages changed are found by digests"
-        ),
+        _ability("soft-dirty bits", _soft_dirty, "not needed: digests tell changes", "changes are told by digests"),
     ]
 
 

@@ -57,6 +57,34 @@ def content(
 
 
 @app.command()
+def io(
+    records: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME=FILE…", help="What guest_io.sh wrote, by VM.", show_default=False)
+    ] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FOLDER/CAPTURE", help="Where to write.")] = None,
+    beside: Annotated[Path | None, typer.Option(help="Content trace of the same VMs, whose clock is taken.")] = None,
+    marks: Annotated[Path | None, typer.Option(help="What tracekit capture marks heard meanwhile: it joins the clocks.")] = None,
+    script: Annotated[bool, typer.Option("--script", help="Print guest_io.sh, which records a guest's DMA in the guest.")] = False,
+) -> None:
+    """Turn guests' own records of DMA into an I/O trace, on the clock of a content capture."""
+    from importlib import resources
+
+    from tracekit.capture.guests import split_name
+    from tracekit.capture.io import write_io
+
+    if script:
+        print(resources.files("tracekit.capture").joinpath("guest_io.sh").read_text(), end="")
+        return
+    if not records or out is None:
+        raise typer.BadParameter("give NAME=FILE… and --out, or --script")
+    named = [split_name(record) for record in records]
+    path, dropped = write_io({name or Path(file).stem: file for name, file in named}, out, beside, marks)
+    print(path)
+    for reason, count in dropped.items():
+        print(f"{count} × {reason}", file=sys.stderr)
+
+
+@app.command()
 def finish(
     captures: Annotated[list[Path], typer.Argument(metavar="FOLDER/CAPTURE…", help="Captures that were killed.", show_default=False)],
 ) -> None:
