@@ -59,7 +59,7 @@ def write_accesses(
 def clock_origin(trace: TraceFile) -> int:
     """The ns of CLOCK_MONOTONIC at which a captured trace's t is 0. Raises CaptureError if it does not say."""
     known = trace.metadata.provenance.get("clock") if trace.metadata else None
-    if not isinstance(known, dict) or not isinstance(known.get("origin_ns"), int):
+    if not isinstance(known, dict) or known.get("name") != "CLOCK_MONOTONIC" or not isinstance(known.get("origin_ns"), int):
         raise CaptureError(f"{trace.path}: does not say on which clock it was captured; only what tracekit captured here does")
     return known["origin_ns"]
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from tracekit.capture.ending import signals
 from tracekit.capture.guest import Guest, refuse_same_names
+from tracekit.capture.images import ImageGuest
 from tracekit.capture.recording import Recording
 from tracekit.capture.snapshot import Snapshot, Snapshots
 from tracekit.digest import page_digests
@@ -49,7 +50,7 @@ class Done:
 class ContentCapture:
     """Snapshots of ``guests`` into ``out`` (FOLDER/CAPTURE), with digests by ``key`` and sizes by ``codec`` if there are.
 
-    ``parameters`` go into the trace's provenance. t is 0 at ``origin`` (ns of CLOCK_MONOTONIC), by default now.
+    ``parameters`` go into the trace's provenance. t is 0 at ``origin`` (ns of ``clock``), by default now.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class ContentCapture:
         codec: str | None = None,
         parameters: dict[str, Any] | None = None,
         origin: int | None = None,
+        clock: str = CLOCK,
     ):
         if not guests:
             raise CaptureError("nothing to capture; name VMs with --qmp or --domain, a process with --pid, or dumps with --image")
@@ -68,7 +70,7 @@ class ContentCapture:
         self._keyed, self._codec = key is not None, codec
         self._zero = int(page_digests(bytes(PAGE_BYTES), key=key)[0])  # and the kernel is there before a guest waits for it
         self._parameters = parameters or {}
-        self._origin = time.monotonic_ns() if origin is None else origin
+        self._origin, self._clock = time.monotonic_ns() if origin is None else origin, clock
         columns = ("t", "seq", "vm", "ppn", "digest", *(("compressed",) if codec else ()))
         self._recording = Recording(out, "content", columns)
         self._told = {guest.name: Told() for guest in guests}
@@ -96,6 +98,17 @@ class ContentCapture:
                 path = self.finish()
                 raise CaptureError(f"{error}; what was captured until then is in {path}") from None
             return Done(self.finish(), ended.by, self._told, missed)
+
+    def run_images(self) -> Done:
+        """Take every image of the guests, all of which are ``ImageGuest``, in order of time."""
+        images = [(t, i) for i, each in enumerate(self._snapshots) if isinstance(each.guest, ImageGuest) for _, t in each.guest.images]
+        try:
+            for _, i in sorted(images):
+                self.take(self._snapshots[i])
+        except CaptureError:
+            self._recording.discard()
+            raise
+        return Done(self.finish(), 0, self._told, 0)
 
     def take(self, snapshots: Snapshots) -> None:
         """One snapshot of one guest, written."""
@@ -131,7 +144,7 @@ class ContentCapture:
                 self._parameters,
                 method="each guest is stopped, its pages digested, and continued; after the first snapshot changed pages only",
                 read_from={guest.name: guest.method for guest in guests},
-                clock={"name": CLOCK, "origin_ns": self._origin},
+                clock={"name": self._clock, "origin_ns": self._origin},
                 blind_spots=[*BLIND, *dict.fromkeys(spot for guest in guests for spot in guest.blind)],
                 rows_dropped={},
                 **({"codec": self._codec} if self._codec else {}),

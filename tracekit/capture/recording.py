@@ -50,8 +50,8 @@ class Recording:
         self.rows += rows
 
     def discard(self) -> None:
-        """Remove the folder of a capture that has no rows."""
-        self.parts.rmdir()
+        """Give up what was captured."""
+        shutil.rmtree(self.parts)
 
     def finish(self, provenance: dict[str, Any]) -> Path:
         """Join the snapshots under the capture's name. ``provenance`` is added to what the last of them says."""

@@ -30,7 +30,11 @@ def probe(format: Format = "table") -> None:
 def content(
     out: Out,
     qmp: Annotated[list[str] | None, typer.Option(metavar="[NAME=]SOCKET", help="QMP socket of a running QEMU; may be repeated.")] = None,
+    domain: Annotated[list[str] | None, typer.Option(metavar="[NAME=]DOMAIN", help="Domain of libvirt's; may be repeated.")] = None,
     pid: Annotated[list[str] | None, typer.Option(metavar="[NAME=]PID", help="A process, as a guest; may be repeated.")] = None,
+    image: Annotated[
+        list[str] | None, typer.Option(metavar="[NAME=]FILE[@TIME]", help="Image of memory, flat or ELF; may be repeated.")
+    ] = None,
     every: Annotated[str, typer.Option(help="Time from one snapshot of a guest to its next.")] = "5s",
     during: Annotated[str | None, typer.Option("--for", help="How long. [default: until Ctrl-C]")] = None,
     key_file: Annotated[Path | None, typer.Option(help="File of at least 16 random bytes that digests are keyed by.")] = None,
@@ -42,15 +46,21 @@ def content(
     A snapshot after the first holds changed pages only. Ctrl-C ends a capture properly.
     """
     from tracekit.capture.content import ContentCapture, read_key
-    from tracekit.capture.guests import open_guests
+    from tracekit.capture.guests import open_guests, open_images
     from tracekit.report import capturing
 
     check_format(format, "capture")
     every_ns, for_ns = _duration(every, "--every"), _duration(during, "--for") if during else None
     key = read_key(key_file)
     parameters = {"every": every, "for": during, "key_file": key_file is not None}
-    with open_guests(qmp or (), pid or ()) as guests:
-        done = ContentCapture(guests, out, key, compressed, parameters).run(every_ns, for_ns)
+    if image and (qmp or domain or pid):
+        raise typer.BadParameter("images are captured apart from guests that live", param_hint="--image")
+    if image:
+        guests = open_images(image, every_ns)
+        done = ContentCapture(guests, out, key, compressed, parameters, origin=0, clock="as given with the images").run_images()
+    else:
+        with open_guests(qmp or (), domain or (), pid or ()) as guests:
+            done = ContentCapture(guests, out, key, compressed, parameters).run(every_ns, for_ns)
     capturing.show_content(done, format, console())
     if done.signal and during:
         raise KeyboardInterrupt
