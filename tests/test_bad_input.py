@@ -258,10 +258,10 @@ def test_other_commands_refuse_likewise(good, tmp_path):
         refused(run("synth", "zipf", *out, "-p", wrong))
     refused(run("synth", "zipf", "-o", good))
     target = ("-o", tmp_path / "made" / "z.access.parquet", "--map")
-    refused(run("import", "parquet", tmp_path / "nowhere.parquet", *target, "t=t"))
+    refused(run("import", tmp_path / "nowhere.parquet", *target, "t=t"))
     for mapping in ("t", "t=nope,vm=vm,ppn=ppn", "t=t,vm=vm,ppn=ppn,nope=t"):
-        refused(run("import", "parquet", good, *target, mapping))
-    refused(run("import", "parquet", good, *target, "t=t,vm=vm,ppn=ppn", "--kind", "nope"))
+        refused(run("import", good, *target, mapping))
+    refused(run("import", good, *target, "t=t,vm=vm,ppn=ppn", "--kind", "nope"))
     assert not (tmp_path / "made").exists()
 
 

@@ -16,7 +16,7 @@ from run_cli import captured, run, start
 
 import tracekit
 
-COMMANDS = ("", "replay", "compare", "check", "inspect", "modules", "mrc", "synth", "import", "import parquet")
+COMMANDS = ("", "replay", "compare", "check", "inspect", "modules", "mrc", "synth", "import")
 
 #: Columns that scripts may rely on.
 PROMISED = {
@@ -92,7 +92,7 @@ def test_shell_completion():
     [
         ["replay"], ["nope"], ["replay", "x", "--nope"], ["replay", "x", "--format", "xml"], ["replay", "x", "--format", "csv"],
         ["replay", "x", "--format", "parquet"], ["replay", "x", "--jobs", "0"], ["replay", "x", "--chunk", "many"], 
-        ["import", "parquet", "x"],
+        ["import", "x"],
     ],
 )  # fmt: skip
 def test_wrong_usage_is_exit_2(arguments):
@@ -311,7 +311,7 @@ def test_synth_lists_and_makes_what_replay_takes(tmp_path):
 def test_import_parquet(tmp_path):
     pl.DataFrame({"when": [1, 2, 3], "addr": [0, 4096, 8192]}).write_parquet(tmp_path / "raw.parquet")
     out = tmp_path / "raw.access.parquet"
-    done = run("import", "parquet", tmp_path / "raw.parquet", "-o", out, "--map", "t=when*1000,ppn=addr/4096,vm='guest'")
+    done = run("import", tmp_path / "raw.parquet", "-o", out, "--map", "t=when*1000,ppn=addr/4096,vm='guest'")
     assert done.code == 0, done.err
     assert sum(row["cold"] for row in paging(out)) == 3
 

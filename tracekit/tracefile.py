@@ -73,7 +73,7 @@ class TraceFile:
                 return kind
         raise TraceError(
             f"{self.path}: has no tracekit metadata and columns {', '.join(sorted(present)[:8])}, which are of no trace kind; "
-            "expected t, vm and digest, device, what or ppn (other columns: tracekit import parquet FILE --map ppn=COLUMN)"
+            "expected t, vm and digest, device, what or ppn (other columns: tracekit import FILE --map ppn=COLUMN)"
         )
 
     def _check_columns(self) -> tuple[str, ...]:

@@ -43,8 +43,11 @@ def import_parquet(
     vm: str | None = None,
     capture: str | None = None,
     sort: bool = False,
+    called: Path | None = None,
 ) -> Imported:
-    """Write ``source`` as the trace ``out``; ``mapping`` is that of ``tracekit.formats.mapping.parse_mapping``.
+    """Write ``source`` (named ``called`` in what is said of it) as the trace ``out``.
+
+    ``mapping`` is that of ``tracekit.formats.mapping.parse_mapping``.
 
     ``kind`` is inferred from the mapped columns, ``vm`` names the one VM of a source that has no such column,
     ``capture`` defaults to the name of ``out``. Times become ns since the first row; timestamps need no scaling. Page
@@ -59,13 +62,13 @@ def import_parquet(
         parquet = pq.ParquetFile(source)
         if vm is not None:
             mapping = {**mapping, "vm": f"'{vm}'"}
-        kind, sources = resolve(mapping, parquet.schema_arrow.names, kind, source)
-        importer = _Importer(source, parquet, kind, sources, sort)
+        kind, sources = resolve(mapping, parquet.schema_arrow.names, kind, called or source)
+        importer = _Importer(called or source, parquet, kind, sources, sort)
         importer.survey()
         return importer.write(out, capture or out.name.removesuffix(".parquet").removesuffix(f".{kind}"), mapping)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise TraceError(f"{source}: cannot be read as Parquet ({said}); is it there, whole, and of this format?") from None
+        raise TraceError(f"{called or source}: cannot be read as Parquet ({said}); is it there, whole, and of this format?") from None
 
 
 class _Importer:
@@ -148,7 +151,7 @@ class _Importer:
             yield from self._parquet.iter_batches(BATCH_ROWS, columns=wanted)
             return
         keys = [self._sources[name].column for name in ("t", "seq") if name in self._sources]
-        frame = pl.DataFrame(pq.read_table(self._path, columns=wanted))
+        frame = pl.DataFrame(self._parquet.read(columns=wanted))
         yield from frame.sort(keys, maintain_order=True).to_arrow().to_batches(BATCH_ROWS)
 
     def _usable(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, dict[str, int]]:
