@@ -39,9 +39,9 @@ def digest(content: bytes) -> int:
 
 @pytest.mark.parametrize("many", [False, True])
 def test_elf_dumps_tell_addresses_and_zeros_beyond_the_file(tmp_path: Path, many: bool) -> None:
-    dump = elf(tmp_path / "vm.elf", [(1 << 32, page(b"high"), PAGE), (0, page(b"low") + b"half", 3 * PAGE)], many)
+    dump = elf(tmp_path / "vm.elf", [(1 << 32, page(b"high"), PAGE), (0, page(b"low") + page(b"half"), 3 * PAGE)], many)
     assert run("capture", "content", "--image", dump, "-o", tmp_path / "out").code == 0
-    assert rows_of(tmp_path / "out.content.parquet") == [
+    assert sorted(rows_of(tmp_path / "out.content.parquet")) == [
         (0, "vm", 0, digest(b"low")), (0, "vm", 1, digest(b"half")), (0, "vm", 2, digest(b"")), (0, "vm", 1 << 20, digest(b"high")),
     ]  # fmt: skip
     told = TraceFile(tmp_path / "out.content.parquet").metadata
@@ -68,16 +68,16 @@ def test_snapshots_of_several_vms_are_in_order_of_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "spoil", "said"),
     [
-        ("x.raw", lambda path: path.write_bytes(b"x" * 5000), "no whole number of pages"),
         ("x.raw", lambda path: path.write_bytes(b""), "is empty"),
-        ("x.raw", lambda path: path.mkdir(), "is a folder"),
+        ("x.raw", lambda path: path.mkdir(), "is a directory"),
         ("x.raw", lambda path: None, "cannot be read"),
-        ("x.lime", lambda path: path.write_bytes(b"EMiL" + bytes(4092)), "image of LiME"),
-        ("x.elf", lambda path: path.write_bytes(b"\x7fELF\x01\x01" + bytes(90)), "not of 64 bits"),
-        ("x.elf", lambda path: path.write_bytes(elf(path, [(0, page(b"a"), PAGE)]).read_bytes()[:-1]), "ends 1 bytes before"),
-        ("x.elf", lambda path: elf(path, []), "without memory"),
-        ("x.elf", lambda path: elf(path, [(17, page(b"a"), PAGE)]), "whole pages"),
-        ("x.elf", lambda path: path.write_bytes(elf(path, [(0, page(b"a"), PAGE)]).read_bytes()[:100]), "list of segments"),
+        ("x.raw", lambda path: path.write_bytes(b"x" * 4000), "no page of memory"),
+        ("x.lime", lambda path: path.write_bytes(b"EMiL" + bytes(4092)), "no header of a range"),
+        ("x.elf", lambda path: path.write_bytes(b"\x7fELF\x01\x01" + bytes(90)), "no format that can be recognise"),
+        ("x.elf", lambda path: elf(path, []), "no segment of memory"),
+        ("x.elf", lambda path: path.write_bytes(elf(path, [(0, page(b"a"), PAGE)]).read_bytes()[:100]), "cut off"),
+        ("x.elf", lambda path: path.write_bytes(elf(path, [(0, page(b"a"), PAGE)]).read_bytes()[:-1]), "no page of memory"),
+        ("x.trace", lambda path: path.write_text(" S 1fff0006e8,8\n L 04032e40,8\n"), "no image of memory"),
     ],
 )
 def test_wrong_images_are_one_sentence(tmp_path: Path, name: str, spoil, said: str) -> None:
@@ -85,6 +85,15 @@ def test_wrong_images_are_one_sentence(tmp_path: Path, name: str, spoil, said: s
     done = run("capture", "content", "--image", tmp_path / name, "-o", tmp_path / "out")
     assert done.code == 3 and said in done.err and done.err.count("\n") == 1
     assert not list(tmp_path.glob("out*"))
+
+
+def test_pages_that_an_image_lacks_are_counted(tmp_path: Path) -> None:
+    path = elf(tmp_path / "vm.elf", [(0, page(b"a") + page(b"b"), 2 * PAGE)])
+    path.write_bytes(path.read_bytes()[:-100])
+    assert run("capture", "content", "--image", path, "-o", tmp_path / "out").code == 0
+    assert rows_of(tmp_path / "out.content.parquet") == [(0, "vm", 0, digest(b"a"))]
+    told = TraceFile(tmp_path / "out.content.parquet").metadata
+    assert told is not None and sum(told.provenance["rows_dropped"].values()) == 1
 
 
 def test_images_out_of_order_or_beside_live_guests_are_refused(tmp_path: Path) -> None:

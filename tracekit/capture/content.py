@@ -15,7 +15,7 @@ from tracekit.capture.images import ImageGuest
 from tracekit.capture.recording import Recording
 from tracekit.capture.snapshot import Snapshot, Snapshots
 from tracekit.digest import page_digests
-from tracekit.errors import CaptureError
+from tracekit.errors import CaptureError, TracekitError
 from tracekit.metadata import Metadata, VmInfo, provenance
 from tracekit.units import PAGE_BYTES
 
@@ -55,7 +55,7 @@ class ContentCapture:
 
     def __init__(
         self,
-        guests: Sequence[Guest],
+        guests: Sequence[Guest | ImageGuest],
         out: str | os.PathLike[str],
         key: bytes | None = None,
         codec: str | None = None,
@@ -65,7 +65,7 @@ class ContentCapture:
     ):
         if not guests:
             raise CaptureError("nothing to capture; name VMs with --qmp or --domain, a process with --pid, or dumps with --image")
-        refuse_same_names(list(guests))
+        refuse_same_names([guest.name for guest in guests])
         self._snapshots = [Snapshots(guest, key, codec) for guest in guests]
         self._keyed, self._codec = key is not None, codec
         self._zero = int(page_digests(bytes(PAGE_BYTES), key=key)[0])  # and the kernel is there before a guest waits for it
@@ -105,9 +105,12 @@ class ContentCapture:
         try:
             for _, i in sorted(images):
                 self.take(self._snapshots[i])
-        except CaptureError:
+        except TracekitError:
             self._recording.discard()
             raise
+        if not self._recording.rows:
+            self._recording.discard()
+            raise CaptureError("the images hold no page of memory; are they whole?")
         return Done(self.finish(), 0, self._told, 0)
 
     def take(self, snapshots: Snapshots) -> None:
@@ -122,7 +125,10 @@ class ContentCapture:
 
     def finish(self) -> Path:
         """Join the snapshots into one file."""
-        return self._recording.finish({"pauses_ns": {name: told.pauses for name, told in self._told.items()}})
+        images = [each.guest for each in self._snapshots if isinstance(each.guest, ImageGuest)]
+        dropped = {reason: count for image in images for reason, count in image.dropped.items()}
+        pauses = {name: told.pauses for name, told in self._told.items()}
+        return self._recording.finish({"pauses_ns": pauses, "rows_dropped": dropped})
 
     def _columns(self, t: int, name: str, snapshot: Snapshot) -> dict[str, Any]:
         rows = len(snapshot.pages)
@@ -146,7 +152,6 @@ class ContentCapture:
                 read_from={guest.name: guest.method for guest in guests},
                 clock={"name": self._clock, "origin_ns": self._origin},
                 blind_spots=[*BLIND, *dict.fromkeys(spot for guest in guests for spot in guest.blind)],
-                rows_dropped={},
                 **({"codec": self._codec} if self._codec else {}),
             ),
         )

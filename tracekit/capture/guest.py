@@ -101,9 +101,8 @@ def vm_name(monitor: Monitor) -> str:
     return monitor.execute("query-name").get("name") or Path(monitor.where).stem
 
 
-def refuse_same_names(guests: list[Guest]) -> None:
+def refuse_same_names(names: list[str]) -> None:
     """Raise CaptureError if two guests have one name."""
-    names = [guest.name for guest in guests]
     for name in names:
         if names.count(name) > 1:
             raise CaptureError(f"two guests are named {name!r}; name them apart: NAME=SOCKET, NAME=PID")

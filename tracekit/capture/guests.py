@@ -36,7 +36,7 @@ def open_guests(qmp: Iterable[str] = (), domains: Iterable[str] = (), pids: Iter
         yield guests
 
 
-def open_images(texts: Iterable[str], every_ns: int) -> list[Guest]:
+def open_images(texts: Iterable[str], every_ns: int) -> list[ImageGuest]:
     """The guests whose images are named ``[NAME=]FILE[@TIME]``: files of one NAME are one VM, else each file is.
 
     TIME (such as 30s) counts from the capture's beginning; without it an image comes ``every_ns`` after the VM's last.

@@ -1,7 +1,7 @@
 """I/O traces from guests' own records of DMA, on the clock of a content capture, or on their own."""
 
-import io
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,11 +9,14 @@ import numpy as np
 import pyarrow as pa
 
 from tracekit.capture.access import clock_origin
-from tracekit.capture.dma_text import DmaText, parse
 from tracekit.capture.guest_clock import GuestClock
+from tracekit.capture.guest_record import GuestRecord, read_record
 from tracekit.capture.marks import read_marks
 from tracekit.capture.recording import capture_path
 from tracekit.errors import CaptureError
+from tracekit.formats import dma
+from tracekit.formats.format import Columns, Tally
+from tracekit.formats.source import Source
 from tracekit.metadata import Metadata, VmInfo, provenance
 from tracekit.tracefile import TraceFile
 from tracekit.tracewriter import TraceWriter
@@ -46,34 +49,51 @@ def write_io(
     dropped, parts, vms = dict[str, int](), [], []
     clocks = dict[str, GuestClock]()
     for number, (name, path) in enumerate(records.items()):
-        text = _read(path)
+        record = read_record(path)
         if content:
             if name not in known:
                 raise CaptureError(f"{path}: VM {name!r} is not in {content.path}, which has {', '.join(known)}; name it NAME=FILE")
-            clocks[name] = _clock(path, text, [(t, said) for t, vm, said in heard if vm == name], _pauses(content, name))
-        part = _columns(number, text, clocks.get(name), clock_origin(content) if content else None, known[name].pages if content else None)
+            clocks[name] = _clock(path, record, [(t, said) for t, vm, said in heard if vm == name], _pauses(content, name))
+        tally = Tally("io")
+        tally.drop("event that the guest's kernel lost (its buffer was full)", record.lost)
+        origin, pages = (clock_origin(content), known[name].pages) if content else (None, None)
+        part = _columns(number, _transfers(path, record, tally), record, clocks.get(name), origin, pages, tally)
         vms.append(known.get(name) or VmInfo(name, int(part["ppn"].max()) + 1))
         parts.append(part)
-        for reason, count in text.dropped.items():
+        for reason, count in tally.dropped.items():
             dropped[f"{name}: {reason}"] = count
     return _write(capture_path(out, "io"), parts, vms, clocks, dropped, clock_origin(content) if content else 0), dropped
 
 
-def _read(path: str | os.PathLike[str]) -> DmaText:
-    """Read a record, which on a disk of its own ends in zeros."""
-    try:
-        with open(path, "rb") as file:
-            text = parse(io.TextIOWrapper(file, errors="replace"))
-    except OSError as error:
-        raise CaptureError(f"{path}: cannot be read ({error.strerror})") from None
-    if not text.transfers:
+def _transfers(path: str | os.PathLike[str], record: GuestRecord, tally: Tally) -> Columns:
+    """All transfers of a record, as the reader of ftrace's text tells them. Raises CaptureError if there is none."""
+    batches = list[Columns]()
+    with tempfile.TemporaryDirectory(prefix="tracekit-") as folder:
+        text = Path(folder) / "text"
+        with open(path, "rb") as file, open(text, "wb") as out:  # without the zeros that a disk ends in
+            left = record.size
+            while left and (block := file.read(min(left, 1 << 20))):
+                out.write(block)
+                left -= len(block)
+        if record.size:
+            batches = [batch for batch in dma.read(Source(text), tally) if len(batch["t"])]
+    if not batches:
         raise CaptureError(f"{path}: tells of no DMA; expected ftrace's text of dma_map_* or swiotlb_bounced, as guest_io.sh writes it")
-    return text
+    names = dict[str, int]()
+    for batch in batches:
+        rows = len(batch["t"])
+        codes, told = batch["device"]
+        batch["device"] = np.array([*(names.setdefault(name, len(names)) for name in told), 0], np.int32)[codes]
+        batch.setdefault("unknown", False)
+        for name, value in batch.items():
+            batch[name] = value if np.ndim(value) else np.full(rows, value)
+    joined: Columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0] if name != "mapped"}
+    return joined | {"names": list(names)}
 
 
-def _clock(path: object, text: DmaText, heard: list[tuple[int, str]], pauses: list[tuple[int, int]]) -> GuestClock:
+def _clock(path: object, record: GuestRecord, heard: list[tuple[int, str]], pauses: list[tuple[int, int]]) -> GuestClock:
     numbered = {int(said.removeprefix(_MARK)): t for t, said in heard if said.startswith(_MARK) and said.removeprefix(_MARK).isdigit()}
-    marks = [(t, text.clocks[number]) for number, t in numbered.items() if number in text.clocks]
+    marks = [(t, record.clocks[number]) for number, t in numbered.items() if number in record.clocks]
     if not marks:
         said = f"{path}: none of its clock marks was heard on the host, so it cannot be put on the host's clock"
         raise CaptureError(f"{said}; run guest_io.sh with a serial port, and tracekit capture marks, and give --marks")
@@ -87,43 +107,36 @@ def _pauses(content: TraceFile, vm: str) -> list[tuple[int, int]]:
     return [(origin + t, ns) for t, ns in content.metadata.provenance.get("pauses_ns", {}).get(vm, ())]
 
 
-def _columns(vm: int, text: DmaText, clock: GuestClock | None, origin: int | None, pages: int | None) -> dict[str, np.ndarray]:
+def _columns(
+    vm: int, told: Columns, record: GuestRecord, clock: GuestClock | None, origin: int | None, pages: int | None, tally: Tally
+) -> Columns:
     """Rows of one VM, a page each, in order of time: t is 0 at ``origin`` (None: at the first)."""
-    segments = sorted(text.transfers, key=lambda segment: segment.t)
-    t = np.array([segment.t for segment in segments], np.int64)
+    names = told.pop("names")
+    order = np.argsort(told["t"], kind="stable")
+    told = {name: values[order] for name, values in told.items()}
+    t = told["t"].astype(np.int64)
     t = t if clock is None else clock.on_host(t)
     t -= t[0] if origin is None else origin
     first = int(np.searchsorted(t, 0))
-    text.drop("segment before the capture began", first)
-    segments, t = segments[first:], t[first:]
-    if not segments:
+    tally.drop("segment before the capture began", first)
+    if first == len(t):
         raise CaptureError("no transfer came after the capture began")
-    unknown = np.array([segment.address is None for segment in segments])
-    which, ppn, size = split_pages(
-        np.array([segment.address or 0 for segment in segments], np.int64), np.array([segment.size for segment in segments], np.int64)
-    )
-    columns = {
-        "t": t[which],
-        "vm": np.full(len(which), vm, np.int32),
-        "ppn": ppn,
-        "unknown": unknown[which],
-        "device": np.array([f"{text.drivers.get(segment.device, '')} {segment.device}".strip() for segment in segments], object)[which],
-        "to_device": np.array([segment.to_device for segment in segments], np.int8)[which],
-        "bytes": size,
-        "dma_mask": np.array([text.masks.get(segment.device, (1 << 64) - 1) for segment in segments], np.uint64)[which],
-        "bounced": np.array([text.bounced(segment) for segment in segments])[which],
-        "forced": np.array([text.bounced(segment) and segment.device in text.forced for segment in segments])[which],
-    }
+    which, ppn, size = split_pages(told["address"][first:], told["size"][first:])
+    which += first
+    device = told["device"][which]
+    masks = np.array([record.masks.get(name, (1 << 64) - 1) for name in names], np.uint64)
+    columns: Columns = {name: told[name][which] for name in ("unknown", "to_device", "dma_mask", "bounced", "forced")}
+    columns |= {"t": t[which], "vm": np.full(len(which), vm, np.int32), "ppn": ppn, "bytes": size}
+    columns["dma_mask"] = np.minimum(columns["dma_mask"], masks[device])  # what no bounce tells, sysfs does
+    columns["device"] = np.array([f"{record.drivers.get(name, '')} {name}".strip() for name in names], object)[device]
     if pages is not None:
         beyond = (ppn >= pages) & ~columns["unknown"]
-        text.drop("page beyond the VM's memory", int(beyond.sum()))
+        tally.drop("page beyond the VM's memory", int(beyond.sum()))
         columns = {name: values[~beyond] for name, values in columns.items()}
     return columns
 
 
-def _write(
-    out: Path, parts: list[dict[str, np.ndarray]], vms: list[VmInfo], clocks: dict[str, GuestClock], dropped: dict[str, int], origin: int
-) -> Path:
+def _write(out: Path, parts: list[Columns], vms: list[VmInfo], clocks: dict[str, GuestClock], dropped: dict[str, int], origin: int) -> Path:
     rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     order = np.argsort(rows["t"], kind="stable")
     rows = {name: values[order] for name, values in rows.items()}

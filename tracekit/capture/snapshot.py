@@ -1,5 +1,6 @@
 """One snapshot of one guest: stopped, its pages digested, continued; what came out are the pages that changed."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,8 @@ import pyarrow as pa
 
 from tracekit.capture.changes import LastDigests
 from tracekit.capture.guest import Guest
+from tracekit.capture.images import ImageGuest
+from tracekit.capture.memory import Buffer
 from tracekit.digest import page_digests
 from tracekit.errors import CaptureError
 from tracekit.units import PAGE_BYTES
@@ -30,9 +33,11 @@ class Snapshot:
 class Snapshots:
     """Takes one guest's snapshots; ``key`` is that of the digests, ``codec`` that by which changed pages are measured."""
 
-    def __init__(self, guest: Guest, key: bytes | None = None, codec: str | None = None):
+    def __init__(self, guest: Guest | ImageGuest, key: bytes | None = None, codec: str | None = None):
         if codec is not None and codec not in CODECS:
             raise CaptureError(f"{codec!r} is none of the codecs that pages can be measured by: {', '.join(CODECS)}")
+        if codec is not None and isinstance(guest, ImageGuest):
+            raise CaptureError("pages of images cannot be measured by a codec; leave --compressed out")
         self.guest = guest
         self._key = key
         self._codec = pa.Codec(codec) if codec else None
@@ -42,20 +47,27 @@ class Snapshots:
         """Stop the guest, look, and let it go on."""
         pages, digests, sizes, seen = [], [], [], 0
         with self.guest.stopped() as stop:
-            for numbers, piece in self.guest.pieces():
-                found = page_digests(piece, key=self._key)
+            for numbers, found, piece in self._digested():
                 changed = self._last.exchange(numbers, found)
                 seen += len(numbers)
                 pages.append(numbers[changed])
                 digests.append(found[changed])
-                if self._codec:
+                if piece is not None and self._codec:
                     sizes.append(self._sizes(piece, np.flatnonzero(changed)))
         return Snapshot(
             stop.since, stop.pause_ns, seen, _joined(pages, np.uint32), _joined(digests, np.uint64),
             _joined(sizes, np.uint16) if self._codec else None,
         )  # fmt: skip
 
-    def _sizes(self, piece, which: np.ndarray) -> np.ndarray:
+    def _digested(self) -> Iterator[tuple[np.ndarray, np.ndarray, Buffer | None]]:
+        if isinstance(self.guest, ImageGuest):
+            for numbers, found in self.guest.digested(self._key):
+                yield numbers.astype(np.uint32), found, None
+        else:
+            for numbers, piece in self.guest.pieces():
+                yield numbers, page_digests(piece, key=self._key), piece
+
+    def _sizes(self, piece: Buffer, which: np.ndarray) -> np.ndarray:
         """Bytes of each page under the codec, as a swap to compressed memory would keep them: never more than a page."""
         assert self._codec is not None
         view = memoryview(piece)
