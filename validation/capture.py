@@ -52,7 +52,7 @@ def main(folder: Path, seconds: int) -> None:
             vms = [stack.enter_context(guest(folder, name, mib, kernel, initramfs, built, seconds)) for name, mib in MIB.items()]
             marks = folder / "three.marks.tsv"
             stack.enter_context(MarksThread({vm.name: folder / f"{vm.name}.tty" for vm in vms}, marks))
-            wait_for(lambda: {vm for _, vm, said in read_marks(marks) if said == "booted"} == set(MIB), 300, "the guests do not boot")
+            wait_for(lambda: {vm for _, vm, said in read_marks(marks) if said == "booted"} == set(MIB), 900, "the guests do not boot")
         with step("contents and accesses"):
             sockets = [item for vm in vms for item in ("--qmp", str(vm.socket))]
             tracekit("capture", "content", *sockets, "--every", EVERY, "--for", f"{seconds}s", "-o", str(folder / "three"))
