@@ -20,7 +20,7 @@ from tracekit.capture.content import ContentCapture
 from tracekit.capture.guest import QemuGuest
 from tracekit.capture.layout import Range, pages_of, parse_flat_view, ram_ranges
 from tracekit.capture.qmp import Qmp
-from tracekit.capture.recording import finish_left
+from tracekit.capture.recording import Recording, finish_left
 from tracekit.check import check_file
 from tracekit.digest import key_seed
 from tracekit.errors import CaptureError
@@ -172,6 +172,23 @@ def test_a_qemu_that_dies_is_one_sentence(tmp_path: Path, command: str) -> None:
     assert not list(tmp_path.glob("out*"))
 
 
+def test_a_full_disk_is_one_sentence_and_what_was_finished_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add, added = Recording.add, []
+
+    def full(self: Recording, *rows: object) -> None:
+        if added:
+            raise OSError(28, "No space left on device")
+        added.append(rows)
+        add(self, *rows)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(Recording, "add", full)
+    with FakeQemu(tmp_path / "vm") as fake:
+        done = run("capture", "content", "--qmp", fake.path, "--every", "50ms", "-o", tmp_path / "out")
+        assert fake.running
+    assert done.code == 3 and "No space left on device" in done.err and done.err.count("\n") == 1
+    assert frame_of(finish_left(tmp_path / "out")).height == 8
+
+
 def test_what_is_no_qmp_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tracekit.capture.qmp.Qmp.__init__.__defaults__", (0.2,))
     silent, wrong = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
@@ -229,6 +246,8 @@ def test_a_signal_ends_a_capture_properly_and_a_kill_loses_no_finished_snapshot(
             assert [finding for part in out.with_name(f"{out.name}.parts").glob("0*.parquet") for finding in check_file(part)
                     if finding.severity == "error"] == []  # fmt: skip
             assert finish_left(out) == out.with_name(f"{out.name}.content.parquet")
+            told = TraceFile(out.with_name(f"{out.name}.content.parquet")).metadata
+            assert told is not None and len(told.provenance["pauses_ns"][fake.path.name]) == 2 and told.provenance["interrupted"]
         assert frame_of(out.with_name(f"{out.name}.content.parquet"))["ppn"].to_list() == [*range(8), 1]
         assert not out.with_name(f"{out.name}.parts").exists()
 

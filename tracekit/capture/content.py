@@ -97,6 +97,9 @@ class ContentCapture:
                     raise
                 path = self.finish()
                 raise CaptureError(f"{error}; what was captured until then is in {path}") from None
+            except OSError as error:
+                said = f"{self._recording.parts}: cannot be written ({error.strerror or error}); what was finished is kept there"
+                raise CaptureError(f"{said}: make room, then tracekit capture finish {self._recording.path}") from None
             return Done(self.finish(), ended.by, self._told, missed)
 
     def run_images(self) -> Done:
@@ -121,7 +124,7 @@ class ContentCapture:
         told.snapshots += 1
         told.pages = snapshot.seen
         told.pauses.append([t, snapshot.pause_ns])
-        self._recording.add(self._metadata(), self._columns(t, name, snapshot))
+        self._recording.add(self._metadata({name: told.pauses[-1:]}), self._columns(t, name, snapshot))
 
     def finish(self) -> Path:
         """Join the snapshots into one file."""
@@ -137,7 +140,7 @@ class ContentCapture:
         }  # fmt: skip
         return columns | ({} if snapshot.compressed is None else {"compressed": snapshot.compressed})
 
-    def _metadata(self) -> Metadata:
+    def _metadata(self, pauses: dict[str, list[list[int]]]) -> Metadata:
         guests = [each.guest for each in self._snapshots]
         return Metadata(
             kind="content",
@@ -150,6 +153,7 @@ class ContentCapture:
                 self._parameters,
                 method="each guest is stopped, its pages digested, and continued; after the first snapshot changed pages only",
                 read_from={guest.name: guest.method for guest in guests},
+                pauses_ns=pauses,
                 clock={"name": self._clock, "origin_ns": self._origin},
                 blind_spots=[*BLIND, *dict.fromkeys(spot for guest in guests for spot in guest.blind)],
                 **({"codec": self._codec} if self._codec else {}),

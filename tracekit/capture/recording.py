@@ -81,6 +81,11 @@ def join(parts: Path, provenance: dict[str, Any]) -> Path:
     files = sorted(parts.glob("[!.]*.parquet"))
     told = [metadata for part in files if (metadata := TraceFile(part).metadata)]
     sizes = {vm.name: vm for metadata in told for vm in metadata.vms}  # a process grows: the last is largest
+    pauses = dict[str, list[Any]]()
+    for metadata in told:  # each snapshot tells of its own
+        for vm, pause in metadata.provenance.get("pauses_ns", {}).items():
+            pauses.setdefault(vm, []).extend(pause)
+    provenance = ({"pauses_ns": pauses} if pauses else {}) | provenance
     metadata = replace(told[-1], vms=tuple(sizes.values()), provenance=told[-1].provenance | provenance)
     out = parts.with_name(f"{parts.name.removesuffix('.parts')}.{metadata.kind}.parquet")
     with TraceWriter(out, metadata, TraceFile(files[0]).columns) as writer:
