@@ -27,6 +27,9 @@ bench: .venv/ready   ## run the benchmarks, one after the other
 ksm: .venv/ready     ## compare sharing.ksm with this machine's kernel (root; opt-in)
 	$(BIN)/python validation/ksm.py
 
+capture-test: .venv/ready ## boot three real VMs, capture, check and replay them (root, QEMU; opt-in)
+	$(BIN)/python validation/capture.py
+
 clean:               ## remove everything that was made
 	rm -rf .venv results dist build .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -37,4 +40,4 @@ clean:               ## remove everything that was made
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-.PHONY: help setup replay test test-slow lint bench ksm clean
+.PHONY: help setup replay test test-slow lint bench ksm capture-test clean

@@ -12,6 +12,10 @@ class TraceError(TracekitError):
     """A trace file is unreadable, breaks a rule of the trace model, or cannot support what is asked of it."""
 
 
+class CaptureError(TracekitError):
+    """What is to be captured is not there, or is not what it was taken for."""
+
+
 class ScenarioError(TracekitError):
     """A scenario, parameter or module name is unknown, impossible or contradictory."""
 
