@@ -22,6 +22,7 @@ from tracekit.schema.sharing import DISCOVERY, KSM, SAVINGS
 from tracekit.schema.table import Column, Table
 from tracekit.schema.tax import ALLOCATION, SAMPLING
 from tracekit.schema.traces import CAPABILITIES, EVENTS, KINDS, METADATA_KEY, SCHEMA_VERSION, ZERO_DIGEST
+from tracekit.schema.truth import QUANTITIES, TRUTH
 
 __all__ = [
     "ALLOCATION",
@@ -38,6 +39,7 @@ __all__ = [
     "METADATA_KEY",
     "MRC",
     "PARTITION",
+    "QUANTITIES",
     "REMAPS",
     "RESULTS",
     "RESULT_KEY",
@@ -48,6 +50,7 @@ __all__ = [
     "SWAP",
     "SWIOTLB",
     "TIERS",
+    "TRUTH",
     "VARIANTS",
     "VM",
     "WORKING_SET",
