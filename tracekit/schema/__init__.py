@@ -22,7 +22,7 @@ from tracekit.schema.sharing import DISCOVERY, KSM, SAVINGS
 from tracekit.schema.table import Column, Table
 from tracekit.schema.tax import ALLOCATION, SAMPLING
 from tracekit.schema.traces import CAPABILITIES, EVENTS, KINDS, METADATA_KEY, SCHEMA_VERSION, ZERO_DIGEST
-from tracekit.schema.truth import QUANTITIES, TRUTH
+from tracekit.schema.truth import QUANTITIES, TRUTH, TRUTH_SUFFIX
 
 __all__ = [
     "ALLOCATION",
@@ -51,6 +51,7 @@ __all__ = [
     "SWIOTLB",
     "TIERS",
     "TRUTH",
+    "TRUTH_SUFFIX",
     "VARIANTS",
     "VM",
     "WORKING_SET",

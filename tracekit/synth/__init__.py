@@ -7,6 +7,7 @@ are TOML files, those of ``synth/recipes/`` by name, any other by path; docs/syn
 import json
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def synthesize(
     parameter and on impossible values; nothing is left behind then.
     """
     from tracekit.metadata import provenance
-    from tracekit.schema import METADATA_KEY
+    from tracekit.schema import METADATA_KEY, TRUTH_SUFFIX
     from tracekit.synth.capture import open_capture
     from tracekit.synth.generate import generate, plan
 
@@ -44,20 +45,16 @@ def synthesize(
     if not planned.kinds:
         raise ScenarioError(f"{made.where}: it makes no rows at all; give a VM a block, or the capture snapshots")
     about = provenance(parameters, recipe=made.name, recipe_text=made.text, seed=seed)
-    told, unfinished = directory / f"{capture}.truth.parquet", Path()
+    told = directory / f"{capture}{TRUTH_SUFFIX}"
+    of = {"kind": "truth", "capture": capture, "synthetic": True, "provenance": about}
     try:
-        with open_capture(directory, capture, planned, about) as out:
+        with ExitStack() as stack:
+            out = stack.enter_context(open_capture(directory, capture, planned, about))
             truth = generate(setup, seed, out)
             out.finish()
-            of = {"kind": "truth", "capture": capture, "synthetic": True, "provenance": about}
-            unfinished = truth.write(told, {METADATA_KEY: json.dumps(of, sort_keys=True).encode()})
-        os.replace(unfinished, told)
-        unfinished = Path()
+            stack.enter_context(truth.written(told, {METADATA_KEY: json.dumps(of, sort_keys=True).encode()}))
     except OSError as error:
         raise ScenarioError(f"{directory}: cannot be written to ({error.strerror}); name another directory") from None
-    finally:
-        if unfinished.name:
-            unfinished.unlink(missing_ok=True)
     return [*(directory / f"{capture}.{kind}.parquet" for kind in planned.kinds), told]
 
 

@@ -5,8 +5,6 @@ same key gives the same bits there and here. Only integer operations and exactly
 scaling by powers of two) are used, because ``np.log`` and its like differ in the last bit between builds.
 """
 
-from typing import Any
-
 import numpy as np
 import xxhash
 
@@ -61,11 +59,6 @@ class Draws:
     def permutation(self, n: int) -> np.ndarray:
         """The integers 0 … n − 1 (int64) in random order."""
         return np.argsort(self.bits(n), kind="stable")
-
-
-def parts(total: int, part: int = 1 << 20) -> Any:
-    """(first, rows) of consecutive parts of at most ``part`` rows that make up ``total``."""
-    return ((first, min(part, total - first)) for first in range(0, total, part))
 
 
 def times(first: int, rows: int, rate: int) -> np.ndarray:

@@ -121,8 +121,9 @@ class Guest:
             told.append(("clock", int((t - self.vm.arrives) * self.vm.executes), self._accesses))
         for work in self._works:
             for pages in work.tick(t, truth, setup.keys.accesses):
-                self._marks += 1
-                told += [("mark", self._marks, pages)] if work.run.mark else []
+                if work.run.mark:
+                    self._marks += 1
+                    told.append(("mark", self._marks, pages))
         over = t == (self.vm.departs or setup.ends)
         if self._touched and t > self._counted and (over or (setup.keys.period and t % setup.keys.period == 0)):
             truth.tell(self._counted, t, self.vm.info.name, self._touched.end())

@@ -78,7 +78,10 @@ def field_like(default: Any, prose: str, low: Any, high: Any) -> Any:
     least, most = _WRITTEN[kind]
     read = _KINDS[kind][0]
     bounds = [read(given) if given is not None else own for given, own in ((low, least), (high, most))]
-    return _field(kind, read(default), prose, {"size": "byte", "sizes": "byte", "duration": "ns"}.get(kind, ""), *bounds)
+    found = read(default)
+    if kind != "text" and not all(bounds[0] <= item <= bounds[1] for item in (found if isinstance(found, tuple) else (found,))):
+        raise ValueError("its default is out of its bounds")
+    return _field(kind, found, prose, {"size": "byte", "sizes": "byte", "duration": "ns"}.get(kind, ""), *bounds)
 
 
 def _field(kind: str, default: Any, prose: str, unit: str, low: Any, high: Any) -> Any:

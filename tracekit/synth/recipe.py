@@ -16,7 +16,8 @@ from tracekit.synth.setup import Setup, set_up
 
 #: The paper's figures by the recipes that make their set-ups.
 FIGURES = {
-    "fig2": "dbench", "fig4": "clones", "fig5a": "mix-a", "fig5b": "mix-b", "fig5c": "mix-c", "fig6": "toucher", "fig7": "tax", "fig8": "boot5",
+    "fig2": "dbench", "fig4": "clones", "fig5a": "mix-a", "fig5b": "mix-b", "fig5c": "mix-c", "fig6": "toucher", "fig7": "tax",
+    "fig8": "boot5",
 }  # fmt: skip
 
 
@@ -94,7 +95,9 @@ def _parameter(where: str, name: str, told: Any) -> Any:
     if not isinstance(told, dict) or not told.keys() <= {"default", "about", "low", "high"} or "default" not in told:
         raise ScenarioError(f"{where}: params.{name} = {told!r:.60} does not declare a parameter; write {name} = {form}")
     if not name.isidentifier() or name == "vm" or name in FUNCTIONS:
-        raise ScenarioError(f"{where}: params.{name}: expressions cannot use this name; give it one of letters, digits and _, not vm or min")
+        raise ScenarioError(
+            f"{where}: params.{name}: expressions cannot use this name; give it one of letters, digits and _, not vm or min"
+        )
     try:
         return params.field_like(told["default"], str(told.get("about", "")), told.get("low"), told.get("high"))
     except (ValueError, TypeError) as error:

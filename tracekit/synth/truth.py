@@ -2,6 +2,8 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +27,21 @@ class Truth:
             assert name in QUANTITIES, name
             self.rows.append((t, until, vm, vms, block, phase, name, float(value)))
 
-    def write(self, path: Path, metadata: dict[bytes, bytes]) -> Path:
-        """Write the table beside ``path``, to be renamed to it when all is whole; returns where it stands."""
+    @contextmanager
+    def written(self, path: Path, metadata: dict[bytes, bytes]) -> Iterator[None]:
+        """Write the table to ``path``; it appears there when the block has ended, and not at all if it fails."""
         schema = arrow_schema(TRUTH, TRUTH.names, metadata)
         columns = zip(*self.rows) if self.rows else [[] for _ in TRUTH.names]
-        table = pa.table([pa.array(list(column), field.type) for column, field in zip(columns, schema)], schema=schema)
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         os.close(handle)
-        pq.write_table(table, temporary, compression="zstd")
-        os.chmod(temporary, 0o644)
-        return Path(temporary)
+        try:
+            table = pa.table([pa.array(list(column), field.type) for column, field in zip(columns, schema)], schema=schema)
+            pq.write_table(table, temporary, compression="zstd")
+            yield
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
 
 
 class Touched:

@@ -17,9 +17,9 @@ _PART = 1 << 16
 
 @dataclass(frozen=True)
 class FileServerParams:
-    clients: int = count(40, "clients; each has a part of the files of its own", low=1, high=10_000)
+    clients: int = count(40, "clients", low=1, high=10_000)
     files: int = size_of_pages(220 << 20, "size of all files together")
-    file: int = size_of_pages(64 << 10, "size of a file; a client goes through it page by page, then takes another one at random")
+    file: int = size_of_pages(64 << 10, "size of a file; a client goes through it page by page, then takes another")
     writes: float = share(0.3, "share of the files that a client writes, page by page, instead of reading")
     cpu: int = timespan(100_000, "time on the CPU that an operation on a page takes")
     disk: int = timespan(1_000_000, "time at the disk to read or to write back a page")
@@ -28,7 +28,8 @@ class FileServerParams:
 class FileServer(Block):
     """Clients read and write files through a cache, the region; its size decides how many operations wait for the disk.
 
-    An operation takes one page: ``cpu`` on the CPU and, if the page is not cached, ``disk`` at the disk as well; a dirty page
+    Any client may take any file, so that all fare alike: with files of their own, those whose files are cached would outrun the
+    others and keep them so. An operation takes one page: ``cpu`` on the CPU and, if the page is not cached, ``disk`` at the disk as well; a dirty page
     that must leave takes the disk as long, though nobody waits for it. CPU and disk serve one at a time, in order of
     arrival, and a client asks for its next page when it has this one. So with many clients an operation takes
     max(cpu, disk × (misses + write-backs) / operations) in the long run. Replacement is CLOCK; the cache starts full.
@@ -56,8 +57,8 @@ class FileServer(Block):
 
     @classmethod
     def check(cls, params: Any, pages: int) -> str:
-        each, file = params.files // PAGE_BYTES // params.clients, params.file // PAGE_BYTES
-        return f"the files of a client have {each} pages, too few for a file of {file}: enlarge files" if each < file else ""
+        over = params.file > params.files
+        return f"a file of {params.file} bytes exceeds all files, {params.files}: enlarge files" if over else ""
 
     @classmethod
     def rate(cls, params: Any, pages: int) -> float:
@@ -74,7 +75,8 @@ class FileServer(Block):
             pieces.append((t[:made], slot[:made], write[:made]))
             if made < _PART:
                 break
-        return Rows(*map(np.concatenate, zip(*pieces)))
+        t, slot, write = (np.concatenate(column) for column in zip(*pieces))
+        return Rows(t, slot, write)
 
     def truth(self) -> dict[str, float]:
         operations, misses = map(int, self._counts)
@@ -90,7 +92,7 @@ class FileServer(Block):
 def _serve(ends, cpu, disk, writes, file_pages, client, free, slot_of, file_of, marks, rng, counts, t, slots, written):
     """Operations that get the CPU before ``ends``, as many as ``t`` holds; returns how many."""
     clients = client.shape[1]
-    each = slot_of.size // clients
+    files = slot_of.size // file_pages
     for row in range(t.size):
         who = 0
         for i in range(1, clients):
@@ -100,7 +102,7 @@ def _serve(ends, cpu, disk, writes, file_pages, client, free, slot_of, file_of, 
         if start >= ends:
             return row
         if client[1, who] > client[2, who]:
-            client[1, who] = who * each + below(rng, each // file_pages) * file_pages
+            client[1, who] = below(rng, files) * file_pages
             client[2, who] = client[1, who] + file_pages - 1
             client[3, who] = below(rng, 1 << 30) < writes * (1 << 30)
         page = client[1, who]

@@ -41,7 +41,10 @@ class Rounds(Block):
             if low < high:
                 t = first + np.arange(low, high) * every // number
                 pieces.append((t, self._pages[low:high], self._writes[low:high]))
-        return Rows(*map(np.concatenate, zip(*pieces))) if pieces else None
+        if not pieces:
+            return None
+        t, index, write = (np.concatenate(column) for column in zip(*pieces))
+        return Rows(t, index, write)
 
     @abstractmethod
     def round(self, j: int) -> tuple[np.ndarray, np.ndarray]:
