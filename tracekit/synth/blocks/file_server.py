@@ -28,11 +28,11 @@ class FileServerParams:
 class FileServer(Block):
     """Clients read and write files through a cache, the region; its size decides how many operations wait for the disk.
 
-    Any client may take any file, so that all fare alike: with files of their own, those whose files are cached would outrun the
-    others and keep them so. An operation takes one page: ``cpu`` on the CPU and, if the page is not cached, ``disk`` at the disk as well; a dirty page
+    An operation takes one page: ``cpu`` on the CPU and, if the page is not cached, ``disk`` at the disk as well; a dirty page
     that must leave takes the disk as long, though nobody waits for it. CPU and disk serve one at a time, in order of
     arrival, and a client asks for its next page when it has this one. So with many clients an operation takes
-    max(cpu, disk × (misses + write-backs) / operations) in the long run. Replacement is CLOCK; the cache starts full.
+    max(cpu, disk × (misses + write-backs) / operations) in the long run. Any client may take any file: with files of their
+    own, those whose files are cached would outrun the others and keep them so. Replacement is CLOCK; the cache starts full.
     An access lies where its operation gets the CPU; one that misses is a write, because the page takes other contents.
     """
 
