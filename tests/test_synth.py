@@ -1,5 +1,6 @@
 """Recipes: the same seed gives the same rows everywhere; what cannot be is refused in one sentence, and nothing is written."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from tracekit.synth import built_in, describe, find, synthesize
 from tracekit.synth.blocks import BLOCKS
 from tracekit.synth.params import resolve
 from tracekit.synth.recipe import FIGURES
+from tracekit.synth.reference import MARK, markdown
 from tracekit.trace import open_traces
 
 EVERY_BLOCK = str(Path(__file__).with_name("every_block.toml"))
@@ -244,3 +246,13 @@ def test_figures_are_recipes_and_a_copy_makes_the_same_rows(tmp_path):
     copy.write_text(find("clones").text)
     made, again = (synthesize(name, tmp_path / folder, 7, **SMALL["clones"]) for name, folder in (("clones", "a"), (str(copy), "b")))
     assert digest(made) == digest(again)
+
+
+def test_the_docs_are_what_the_code_says(tmp_path):
+    page = (Path(__file__).parent.parent / "docs" / "synth.md").read_text()
+    assert page.partition(MARK)[1:] == (MARK, markdown().removeprefix(MARK)), "python -m tracekit.synth.reference docs/synth.md renews it"
+    [example] = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "mine.toml").write_text(example)
+    assert [file.name for file in synthesize(str(tmp_path / "mine.toml"), tmp_path, memory="1MiB")] == [
+        "mine.event.parquet", "mine.content.parquet", "mine.access.parquet", "mine.truth.parquet",
+    ]  # fmt: skip
