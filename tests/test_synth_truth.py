@@ -68,6 +68,7 @@ def test_contents(tmp_path, recipe):
         most = int(here["vms"].max())  # pyright: ignore[reportArgumentType]
         assert told(here, vms=most)["changed"] == len(changed)
         assert told(here, vms=most)["changed_shared"] == len(equal & changed.keys())
+        assert all(contents.get(page) != digest for page, digest in changed.items())
         contents |= changed
         equal = {page for page, n in zip(contents, copies_of(contents)) if n > 1}
         for vms in here["vms"].unique():
@@ -204,7 +205,9 @@ def test_what_is_written_is_what_the_next_snapshot_finds_changed(tmp_path, recip
     for (vm, t), found in later.group_by("vm", "t"):
         since = max((t - 1) // (every * SECOND) * every * SECOND, told_first.filter(pl.col("vm") == vm)["first"].item())  # pyright: ignore
         between = stores.filter(pl.col("vm") == vm, pl.col("t") >= since, pl.col("t") < t)
-        assert set(found["ppn"]) == set(between["ppn"])
+        assert set(found["ppn"]) <= set(between["ppn"])
+        if recipe == "clones" or vm == "blocks":  # others write zeros over zeros, or what was there
+            assert set(found["ppn"]) == set(between["ppn"])
 
 
 @pytest.mark.parametrize(

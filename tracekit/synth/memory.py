@@ -58,12 +58,13 @@ class Contents:
         The first snapshot tells all pages.
         """
         now, written = self._now[vm], self._written[vm]
+        before = now.copy()
         new = np.flatnonzero(written == NEW)
         now[new] = self._fresh(len(new))
         now[written == ZERO] = 0
         own = written == OWN
         now[own] = self._own[vm][own]
-        ppn = np.flatnonzero(written) if self._told[vm] else np.arange(len(now))
+        ppn = np.flatnonzero(now != before) if self._told[vm] else np.arange(len(now))
         equalled = int(np.count_nonzero(self._equalled[vm][ppn])) if self._told[vm] else 0
         self._told[vm] = True
         written[:] = 0
