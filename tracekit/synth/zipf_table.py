@@ -41,7 +41,8 @@ class Zipf:
     def draw(self, draws: Draws, n: int) -> np.ndarray:
         """The next ``n`` pages (uint32)."""
         found = np.empty(n, np.uint32)
-        _draw(np.uint64(draws.key), np.uint64(draws.skip(n)), self.table, found)
+        with np.errstate(over="ignore"):
+            _draw(np.uint64(draws.key), np.uint64(draws.skip(n)), self.table, found)
         return found
 
 

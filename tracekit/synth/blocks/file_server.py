@@ -68,10 +68,11 @@ class FileServer(Block):
         pieces = []
         while True:
             t, slot, write = np.empty(_PART, np.int64), np.empty(_PART, np.uint32), np.empty(_PART, np.bool_)
-            made = _serve(
-                ends, self.params.cpu, self.params.disk, self.params.writes, self.params.file // PAGE_BYTES, self._client, self._free,
-                self._slot, self._file, self._marks, self._rng, self._counts, t, slot, write,
-            )  # fmt: skip
+            with np.errstate(over="ignore"):
+                made = _serve(
+                    ends, self.params.cpu, self.params.disk, self.params.writes, self.params.file // PAGE_BYTES, self._client,
+                    self._free, self._slot, self._file, self._marks, self._rng, self._counts, t, slot, write,
+                )  # fmt: skip
             pieces.append((t[:made], slot[:made], write[:made]))
             if made < _PART:
                 break
