@@ -317,7 +317,7 @@ def test_a_recipe_can_be_copied_and_changed(tmp_path):
     assert "pages of the sweep" in run("synth", tmp_path / "mine.toml").out
     done = run("synth", tmp_path / "mine.toml", "-o", tmp_path, "-p", "rounds=3")
     assert [Path(line).name for line in done.out.split()] == ["mine.access.parquet", "mine.truth.parquet"]
-    (tmp_path / "mine.toml").write_text(text.replace("rounds = \"=rounds\"", "rounds = 0"))
+    (tmp_path / "mine.toml").write_text(text.replace('rounds = "=rounds"', "rounds = 0"))
     done = run("synth", tmp_path / "mine.toml", "-o", tmp_path)
     assert done.code == 3 and "mine.toml: vm 1: block 1: rounds = 0" in done.err
 

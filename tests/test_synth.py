@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import xxhash
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tracekit.errors import ScenarioError
 from tracekit.synth import built_in, describe, find, synthesize
@@ -151,6 +153,7 @@ def test_rows_depend_neither_on_stretches_nor_on_blocks_of_rows(tmp_path, monkey
         ("nic", {"memory": "4097MiB", "ring": 1000}, "cannot hold a ring"),
         ("mix-a", {"vms": 2}, "from 3"),
         ("boot5", {"zeroing": "1500ms"}, "multiple of bucket"),
+        ("toucher", {"bucket": "1us", "period": "90s"}, "bucket = 1000 ns comes 450000000 times"),
     ],
 )
 def test_impossible_parameters_are_refused_and_nothing_is_written(tmp_path, recipe, params, said):
@@ -256,3 +259,44 @@ def test_the_docs_are_what_the_code_says(tmp_path):
     assert [file.name for file in synthesize(str(tmp_path / "mine.toml"), tmp_path, memory="1MiB")] == [
         "mine.event.parquet", "mine.content.parquet", "mine.access.parquet", "mine.truth.parquet",
     ]  # fmt: skip
+
+
+STEADY = ("uniform", "zipf", "hotspot", "scan", "loop", "phase-change", "walk", "dma-ring", "dma-stream", "dma-scatter")
+CHANCE = {
+    "block": st.sampled_from((*STEADY, "sweep", "background", "churn", "cow-storm", "zero-thread", "load")),
+    "start": st.integers(0, 20),
+    "duration": st.integers(1, 30),
+}
+
+
+def block_text(number: int, block: str, start: int, duration: int) -> str:
+    """A block of a recipe in TOML; times are in tenths of a second."""
+    text = f'[[vm.block]]\nblock = "{block}"\nname = "{number}"\nregion = "r"\nstart = "{start}00ms"\nduration = "{duration}00ms"\n'
+    text += "rate = 83\n" if block in STEADY else ""
+    text += 'size = "64KiB"\n' if block in ("phase-change", "walk", "sweep") else ""
+    return text + ("segment = 9000\n" if block == "dma-stream" else "")
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.fixed_dictionaries(CHANCE), min_size=1, max_size=4), st.sampled_from(["0ns", "100ms"]), st.sampled_from([7, 64, 1000]),
+    st.booleans(), st.integers(0, 3),
+)  # fmt: skip
+def test_any_blocks_make_ordered_rows_that_do_not_depend_on_stretches(tmp_path_factory, blocks, bucket, rows, scatter, seed):
+    folder = tmp_path_factory.mktemp("chance")
+    text = f'duration = "4s"\nbucket = "{bucket}"\nsnapshots = "1s"\n{VM}scatter = {str(scatter).lower()}\n'
+    text += '[[vm.region]]\nname = "r"\nsize = "256KiB"\ncontent = "private"\n'
+    (folder / "any.toml").write_text(text + "".join(block_text(i, **block) for i, block in enumerate(blocks)))
+    made = []
+    for stretch in (rows, 1 << 20):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("tracekit.synth.generate.STRETCH_ROWS", stretch)
+            made.append(synthesize(str(folder / "any.toml"), folder / f"{stretch}", seed))
+    assert digest(made[0]) == digest(made[1])
+    tables = {file.name.split(".")[1]: pq.read_table(file) for file in made[0][:-1]}
+    for kind, table in tables.items():
+        t, seq = table["t"].to_numpy(), table["seq"].to_numpy()
+        assert (np.diff(t) >= 0).all() and (np.diff(seq.astype(np.int64)) > 0).all()
+        if kind == "access":
+            assert table["ppn"].to_numpy().max() < 256 and (scatter or table["ppn"].to_numpy().max() < 64)
+            assert bucket == "0ns" or (t % (100 * 10**6) == 0).all()

@@ -28,7 +28,7 @@ CAPABILITIES: dict[str, tuple[str, ...]] = {
     "content": ("content", "digest64"),
     "access": ("access", "exact", "writes"),
     "io": ("dma_masks", "io"),
-    "event": ("event", "execution_clock"),
+    "event": ("event",),
 }
 
 
@@ -37,12 +37,17 @@ _ORDER = tuple(KINDS)
 
 @dataclass(frozen=True)
 class Plan:
-    """What a recipe will write: its VMs, the kinds of rows, the bucket in ns that accesses are gathered in, its devices."""
+    """What a recipe will write: its VMs, the kinds of rows, the bucket in ns of accesses, its devices, whether there are clocks."""
 
     vms: tuple[VmInfo, ...]
     kinds: tuple[str, ...]
     bucket_ns: int = 0
     devices: tuple[str, ...] = ()
+    clocks: bool = False
+
+    def capabilities(self, kind: str) -> tuple[str, ...]:
+        """What the rows of a kind can honestly support."""
+        return (*CAPABILITIES[kind], *(("execution_clock",) if kind == "event" and self.clocks else ()))
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,7 @@ def open_capture(out_dir: Path, name: str, plan: Plan, provenance: dict[str, Any
         writers = {}
         for kind in plan.kinds:
             about = Metadata(
-                kind, name, plan.vms, CAPABILITIES[kind], synthetic=True, provenance=provenance,
+                kind, name, plan.vms, plan.capabilities(kind), synthetic=True, provenance=provenance,
                 bucket_ns=plan.bucket_ns if kind == "access" else 0, devices=plan.devices if kind == "io" else (),
             )  # fmt: skip
             writers[kind] = stack.enter_context(TraceWriter(out_dir / f"{name}.{kind}.parquet", about, COLUMNS[kind]))

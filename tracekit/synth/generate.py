@@ -34,7 +34,8 @@ def plan(setup: Setup) -> Plan:
         "access": setup.keys.accesses and any(run.kind.kind == "access" and run.kind.name != "pause" for run in runs),
     }
     devices = dict.fromkeys(run.params.device for run in runs if run.kind.kind == "io")
-    return Plan(tuple(vm.info for vm in setup.vms), tuple(kind for kind, any_ in some.items() if any_), setup.keys.bucket, tuple(devices))
+    kinds = tuple(kind for kind, made in some.items() if made)
+    return Plan(tuple(vm.info for vm in setup.vms), kinds, setup.keys.bucket, tuple(devices), setup.keys.clock > 0)
 
 
 def generate(setup: Setup, seed: int, out: Capture) -> Truth:

@@ -19,6 +19,8 @@ from tracekit.units import PAGE_BYTES
 
 #: The last moment that a capture can have (ns): times stay below it in all arithmetic.
 END_OF_TIME = 1 << 61
+#: How many buckets, clocks, snapshots or periods a capture can have.
+MOST_STEPS = 10**7
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,12 @@ def set_up(where: str, recipe: Mapping[str, Any], values: Mapping[str, Any]) -> 
         raise ScenarioError(f"{where}: duration is missing, and no block knows its own end; give a duration such as 30s")
     if ends > END_OF_TIME:
         raise ScenarioError(f"{where}: the capture would last {ends / 1e9:.3g} s, longer than times can tell; raise rates or shorten it")
+    for name in ("bucket", "clock", "snapshots", "period"):
+        step = getattr(keys, name)
+        if step and ends // step > MOST_STEPS:
+            raise ScenarioError(
+                f"{where}: {name} = {step} ns comes {ends // step} times in {ends} ns; make it longer, or the capture shorter"
+            )
     _whole_buckets(where, keys, vms, ends)
     return Setup(keys, tuple(_closed(vm, ends) for vm in vms), ends)
 
