@@ -70,8 +70,11 @@ def test_contents(tmp_path, recipe):
         assert told(here, vms=most)["changed_shared"] == len(equal & changed.keys())
         assert all(contents.get(page) != digest for page, digest in changed.items())
         contents |= changed
+        counted = here.filter(quantity="pages")
+        if counted.is_empty():
+            continue
         equal = {page for page, n in zip(contents, copies_of(contents)) if n > 1}
-        for vms in here["vms"].unique():
+        for vms in counted["vms"]:
             assert vms == most or t == 0
             some = {page: digest for page, digest in contents.items() if vms == most or names.index(page[0]) < vms}
             assert recount(some) == {name: told(here, vms=vms)[name] for name in recount(some)}
@@ -185,9 +188,11 @@ def test_toucher_truth(tmp_path):
 
 def test_tax_truth(tmp_path):
     rows, truth = make(tmp_path, "tax")
-    active = truth.filter(pl.col("quantity") == "active", pl.col("block") == "")
+    active = truth.filter(pl.col("quantity") == "active", pl.col("block") == "", pl.col("t") > 0)
     assert set(active.select("vm", "value").iter_rows()) == {("idle", 128), ("busy", 768)}
-    assert dict(rows["access"]["vm"].value_counts().iter_rows()) == {"idle": 6 * 128, "busy": 6 * 768}
+    first = rows["access"].filter(pl.col("t") < 5 * SECOND)  # all of the memory, once
+    assert sorted(first.filter(pl.col("vm") == "idle")["ppn"]) == list(range(1024))
+    assert dict(rows["access"]["vm"].value_counts().iter_rows()) == {"idle": 1024 + 5 * 128, "busy": 1024 + 5 * 768}
     last = rows["event"].filter(pl.col("t") == 30 * SECOND)
     assert dict(last.select("vm", "a").iter_rows()) == {"idle": 7_500_000_000, "busy": 30_000_000_000}
 
@@ -218,6 +223,25 @@ def test_clones_at_the_edges(tmp_path, zero, again, twins, vms):
     contents = {(vm, ppn): digest for vm, ppn, digest in rows["content"].select("vm", "ppn", "digest").iter_rows()}
     found = told(truth, vms=vms)
     assert recount(contents) == {name: found[name] for name in recount(contents)}
+
+
+def test_boot5_truth(tmp_path):
+    """What pages hold after the boot, by the last row of each; what is touched while the SQL VM is idle."""
+    rows, truth = make(tmp_path, "boot5")
+    sizes = {"exchange0": 256, "exchange1": 256, "citrix0": 320, "citrix1": 320, "sql": 320}
+    boot = rows["content"].filter(pl.col("t") <= 6 * SECOND)
+    last = boot.sort("seq").group_by("vm", "ppn").last()
+    loaded = last.filter(pl.col("digest") != ZERO)
+    assert dict(last["vm"].value_counts().iter_rows()) == sizes
+    assert dict(loaded["vm"].value_counts().iter_rows()) == {vm: round(0.8 * pages) for vm, pages in sizes.items()}
+    copies = loaded.group_by("digest").agg(pl.len(), vms=pl.col("vm").n_unique())
+    assert set(copies["len"]) == {1, 5} and (copies["len"] == copies["vms"]).all()
+    assert (copies["len"] == 5).sum() == round(0.8 * 0.25 * 256)
+    own = rows["content"].filter(pl.col("t") > 6 * SECOND)["digest"]
+    assert own.is_unique().all() and not own.is_in(boot["digest"].implode()).any()
+    active = {(vm, t // SECOND): n for vm, t, n in truth.filter(quantity="active", block="").select("vm", "t", "value").iter_rows()}
+    assert (active["sql", 20], active["sql", 50], active["citrix1", 20]) == (16, 160, 160)
+    assert rows["event"].filter(pl.col("what").cast(pl.String) == "boot").select("t", "vm").n_unique() == 5
 
 
 def sharing_of(truth: pl.DataFrame, vms: int) -> dict[str, float]:

@@ -28,7 +28,7 @@ def plan(setup: Setup) -> Plan:
     """The kinds of rows that the setup makes, its VMs and devices."""
     runs = [run for vm in setup.vms for run in vm.runs]
     some = {
-        "event": setup.keys.clock or any(run.mark for run in runs) or any(vm.arrives or vm.departs for vm in setup.vms),
+        "event": setup.keys.clock or any(run.mark for run in runs) or any(vm.arrives or vm.departs or vm.blank for vm in setup.vms),
         "content": setup.keys.snapshots,
         "io": any(run.kind.kind == "io" for run in runs),
         "access": setup.keys.accesses and any(run.kind.kind == "access" and run.kind.name != "pause" for run in runs),
@@ -86,10 +86,11 @@ def _snapshot(t: int, setup: Setup, guests: list["Guest"], contents: Contents, t
         changed, equalled = changed + len(ppn), equalled + copies
     if telling:
         present = [guest.index for guest in guests if guest.present(t)]
-        found = contents.sharing(present)
-        for n in range(1, len(present) + 1) if t == 0 else (len(present),):
-            names = ("pages", "zero", "shared", "reclaimable", "contents")
-            truth.tell(t, t, "*", {name: getattr(found, name)[n - 1] for name in names}, vms=n)
+        if not setup.keys.period or t % setup.keys.period == 0 or t == setup.ends:
+            found = contents.sharing(present)
+            for n in range(1, len(present) + 1) if t == 0 else (len(present),):
+                names = ("pages", "zero", "shared", "reclaimable", "contents")
+                truth.tell(t, t, "*", {name: getattr(found, name)[n - 1] for name in names}, vms=n)
         truth.tell(t, t, "*", {"changed": changed, "changed_shared": equalled}, vms=len(present))
     return pieces
 
@@ -117,7 +118,7 @@ class Guest:
         """What happens at ``t``, before any access at ``t``: events, and the truth about what has ended."""
         if not self.vm.arrives <= t <= (self.vm.departs or setup.ends):
             return []
-        told = [("boot", 0, 0)] if t == self.vm.arrives and t else []
+        told = [("boot", 0, 0)] if t == self.vm.arrives and (t or self.vm.blank) else []
         if setup.keys.clock and t > self.vm.arrives and t % setup.keys.clock == 0:
             told.append(("clock", int((t - self.vm.arrives) * self.vm.executes), self._accesses))
         for work in self._works:

@@ -13,7 +13,9 @@ class CaptureKeys:
     bucket: int = timespan(0, "accesses are gathered in buckets of this length, a page once a block; 0: each has its own time", low=0)
     clock: int = timespan(0, "a VM's `clock` events come this often (a: instructions, one a ns; b: accesses so far); 0: never", low=0)
     snapshots: int = timespan(0, "contents are told this often, at first all, then those that changed; 0: never", low=0)
-    period: int = timespan(0, "period by which the truth counts active pages; 0: the whole capture", low=0)
+    period: int = timespan(
+        0, "period by which the truth counts active pages, and equal ones; 0: the whole capture, and each snapshot", low=0
+    )
     accesses: bool = flag(True, "write access rows (false: only what they change)")
 
 
@@ -28,9 +30,9 @@ class VmKeys:
     domain: str = text("", "security domain, as the metadata tells it")
     scatter: bool = flag(False, "pages of regions lie in random order over the memory, not one region after the other")
     aslr: bool = flag(False, "addresses are randomized: `relocated` pages of images differ in this VM")
-    blank: bool = flag(False, "all memory is zero at first; `load` brings in what regions hold")
+    blank: bool = flag(False, "it boots (event `boot`): what a page holds is known once it is written; `load` writes what regions hold")
     executes: float = share(1.0, "share of the time that the VM executes, for its `clock`")
-    arrives: int = timespan(0, "when it is booted (event `boot`, if not at 0)", low=0)
+    arrives: int = timespan(0, "when it begins; if not at 0, with an event `boot`", low=0)
     departs: int = timespan(0, "when it is powered off (event `power-off`); 0: never", low=0)
 
 

@@ -14,6 +14,9 @@ from tracekit.synth.blocks.base import NEW, OWN, ZERO
 from tracekit.synth.draws import Draws, mix
 from tracekit.synth.setup import Region, Vm
 
+#: The content of a page that a blank VM has not written yet.
+_UNKNOWN = -1
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -43,10 +46,10 @@ class Contents:
         vms = list(vms)
         self._images, self._next = _number_images(vms)
         self._own = [self._initial(vm, layout) for vm, layout in zip(vms, layouts)]
-        self._now = [np.zeros_like(own) if vm.blank else own.copy() for vm, own in zip(vms, self._own)]
+        self._now = [np.full_like(own, _UNKNOWN) if vm.blank else own.copy() for vm, own in zip(vms, self._own)]
         self._written = [np.zeros(vm.info.pages, np.uint8) for vm in vms]
         self._equalled = [np.zeros(vm.info.pages, np.bool_) for vm in vms]
-        self._told = [False] * len(vms)
+        self._told = [vm.blank for vm in vms]
 
     def write(self, vm: int, ppn: np.ndarray, leaves: np.ndarray) -> None:
         """Pages are written, in order; ``leaves`` says what with: NEW, ZERO or OWN."""
@@ -55,7 +58,7 @@ class Contents:
     def snapshot(self, vm: int) -> tuple[np.ndarray, np.ndarray, int]:
         """(PPN, digest) of the pages that changed since the last snapshot, and how many of them equalled another one.
 
-        The first snapshot tells all pages.
+        The first snapshot tells all pages, unless the VM is blank.
         """
         now, written = self._now[vm], self._written[vm]
         before = now.copy()
@@ -74,9 +77,10 @@ class Contents:
 
     def sharing(self, vms: list[int]) -> "Sharing":
         """What is equal among these VMs now; remembered for the next snapshots' copies."""
-        found = Sharing([self._now[vm] for vm in vms])
-        for vm, equal in zip(vms, found.equal):
-            self._equalled[vm] = equal
+        known = [self._now[vm] != _UNKNOWN for vm in vms]
+        found = Sharing([self._now[vm][told] for vm, told in zip(vms, known)])
+        for vm, told, equal in zip(vms, known, found.equal):
+            self._equalled[vm][told] = equal
         return found
 
     def _fresh(self, number: int) -> np.ndarray:
