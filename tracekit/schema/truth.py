@@ -31,7 +31,7 @@ QUANTITIES: dict[str, str] = {
     "reclaimable": "pages saved if every two equal pages were shared: shared pages less one for each content [page]",
     "contents": "distinct contents, the zero page among them",
     "changed": "pages whose content rows stand at this moment [page]",
-    "changed_shared": "of them pages that equalled another one when that was last counted: copies on write if all were shared, at most [page]",
+    "changed_shared": "of them pages that equalled another when last counted: copies on write if all were shared, at most [page]",
     "hottest_page": "PPN of the page that the block touches most",
     "hottest_accesses": "how often it does",
     "hottest_share": "share of the block's accesses that it should be, in the long run",
