@@ -13,9 +13,7 @@ class CaptureKeys:
     bucket: int = timespan(0, "accesses are gathered in buckets of this length, a page once a block; 0: each has its own time", low=0)
     clock: int = timespan(0, "a VM's `clock` events come this often (a: instructions, one a ns; b: accesses so far); 0: never", low=0)
     snapshots: int = timespan(0, "contents are told this often, at first all, then those that changed; 0: never", low=0)
-    period: int = timespan(
-        0, "period by which the truth counts active and equal pages; 0: the whole capture, each snapshot", low=0
-    )
+    period: int = timespan(0, "period by which the truth counts active and equal pages; 0: the whole capture, each snapshot", low=0)
     accesses: bool = flag(True, "write access rows (false: only what they change)")
 
 
