@@ -240,7 +240,7 @@ def test_boot5_truth(tmp_path):
     own = rows["content"].filter(pl.col("t") > 6 * SECOND)["digest"]
     assert own.is_unique().all() and not own.is_in(boot["digest"].implode()).any()
     active = {(vm, t // SECOND): n for vm, t, n in truth.filter(quantity="active", block="").select("vm", "t", "value").iter_rows()}
-    assert (active["sql", 20], active["sql", 50], active["citrix1", 20]) == (16, 160, 160)
+    assert (active["sql", 20], active["sql", 50], active["citrix1", 20]) == (16, 192, 192)
     assert rows["event"].filter(pl.col("what").cast(pl.String) == "boot").select("t", "vm").n_unique() == 5
 
 
