@@ -75,7 +75,7 @@ GOLDEN = {
     "mix-a": "008c97d178f42e0a",
     "mix-b": "91b4c5ffbb2ec8a2",
     "mix-c": "ede0ef3466023852",
-    "boot5": "75fc21ee3de6597b",
+    "boot5": "4750cd794baf5c80",
     "every_block": "a243079c39db11d5",
 }
 
