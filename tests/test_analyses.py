@@ -8,6 +8,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import tracekit as tk
+from tracekit.synth import synthesize
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = Path(__file__).parent / "golden"
@@ -72,6 +73,19 @@ def test_the_cost_of_a_balloon_falls_with_what_it_leaves():
     assert frame["size"].to_list() == [96, 144] and not frame["synthetic"].any()
     assert (frame["ballooned_ins"] >= frame["configured_ins"]).all()
     assert analysis.chart(frame).to_dict()["encoding"]
+
+
+def test_the_cost_of_a_balloon_to_a_synthetic_file_server(tmp_path):
+    """Figure 2's guest, synthetic and a quarter as large, whose kernel keeps eight times as much for a page."""
+    sizes = {"memory": "64MiB", "kernel": "1MiB", "program": "64KiB", "clients": 10, "files": "50MiB", "per_page": 512}
+    *files, _ = synthesize("dbench", tmp_path, 7, duration="20s", **sizes)
+    analysis = load("balloon_cost")
+    balloon = {"module": ["esx", "native"], "guest": "lru", "inflate": "1GiB", "per_page": 512}
+    balloon |= {"targets": ["0s=32MiB", "0s=56MiB"], "memory": ["32MiB", "56MiB"]}
+    frame = analysis.table(tk.replay(files, {"balloon": balloon, "paging": {"module": "unbounded"}})).collect()
+    assert frame["synthetic"].all()
+    half, most = frame["overhead"]
+    assert half > most > 0
 
 
 def test_policies_beside_opt_and_random():

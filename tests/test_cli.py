@@ -322,7 +322,21 @@ def test_synth_lists_and_makes_what_replay_takes(tmp_path):
     made = [run("synth", "zipf", "-o", tmp_path / folder, "--seed", "3").out.split() for folder in "ab"]
     traces, again = ([path for path in map(Path, paths) if path.name.endswith(".access.parquet")] for paths in made)
     assert [path.read_bytes() for path in traces] == [path.read_bytes() for path in again]
-    assert "SYNTHETIC" in run("replay", *traces, "--preset", "paging").out
+    everything = sorted((tmp_path / "a").glob("*.parquet"))  # the truth among them, which is passed over
+    assert len(everything) == 2
+    assert "SYNTHETIC" in run("replay", *everything, "--preset", "paging").out
+    assert "1 file(s): 0 error(s)" in run("check", *everything).err
+
+
+def test_a_recipe_can_be_copied_and_changed(tmp_path):
+    text = run("synth", "scan", "--toml").out
+    (tmp_path / "mine.toml").write_text(text.replace("default = 65536", "default = 64"))
+    assert "pages of the sweep" in run("synth", tmp_path / "mine.toml").out
+    done = run("synth", tmp_path / "mine.toml", "-o", tmp_path, "-p", "rounds=3")
+    assert [Path(line).name for line in done.out.split()] == ["mine.access.parquet", "mine.truth.parquet"]
+    (tmp_path / "mine.toml").write_text(text.replace('rounds = "=rounds"', "rounds = 0"))
+    done = run("synth", tmp_path / "mine.toml", "-o", tmp_path)
+    assert done.code == 3 and "mine.toml: vm 1: block 1: rounds = 0" in done.err
 
 
 def test_import_parquet(tmp_path):

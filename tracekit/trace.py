@@ -13,7 +13,7 @@ import xxhash
 
 from tracekit.errors import TraceError
 from tracekit.metadata import infer_capabilities
-from tracekit.schema import CAPABILITIES, ZERO_DIGEST
+from tracekit.schema import CAPABILITIES, TRUTH_SUFFIX, ZERO_DIGEST
 from tracekit.stream import DTYPES, KIND_ORDER, NO_PAGE, Chunk, Ids, Source, merge
 from tracekit.tracefile import BATCH_ROWS, TraceFile
 
@@ -106,8 +106,11 @@ def open_trace(*paths: str | os.PathLike[str]) -> Trace:
 
 
 def open_traces(paths: Iterable[str | os.PathLike[str]], together: bool = False) -> list[Trace]:
-    """Open trace files grouped by capture; ``together`` puts all their VMs on one host, names made unique."""
-    files = [TraceFile(path) for path in dict.fromkeys(Path(path) for path in paths)]
+    """Open trace files grouped by capture; ``together`` puts all their VMs on one host, names made unique.
+
+    Files of the truth beside synthesized captures are passed over.
+    """
+    files = [TraceFile(path) for path in dict.fromkeys(map(Path, paths)) if not path.name.endswith(TRUTH_SUFFIX)]
     if not files:
         raise TraceError("no trace files given; name some Parquet files")
     captures: dict[str, list[TraceFile]] = {}

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from tracekit.cli.options import Format, TableName, Traces, check_format, console
+from tracekit.schema import TRUTH_SUFFIX
 
 app = typer.Typer()
 
@@ -23,6 +24,7 @@ def check(
     from tracekit.report import output
 
     check_format(format, "check")
+    traces = [path for path in traces if not path.name.endswith(TRUTH_SUFFIX)]
     found = [finding for path in traces for finding in checking.check_file(path)]
     found += checking.check_capture(traces) if not any(f.severity == "error" for f in found) else []
     rows = [finding.as_row() for finding in found]
@@ -52,17 +54,23 @@ def inspect(
 
 @app.command()
 def synth(
-    recipe: Annotated[str | None, typer.Argument(help="Recipe; without one, all are listed.", show_default=False)] = None,
+    recipe: Annotated[
+        str | None, typer.Argument(help="Recipe, or a TOML file with one; without, all are listed.", show_default=False)
+    ] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Directory to write the capture to.")] = None,
     params: Annotated[list[str] | None, typer.Option("-p", "--param", metavar="KEY=VALUE", help="Parameter of the recipe.")] = None,
     seed: Annotated[int, typer.Option(help="Seed: the same one gives the same rows, bit for bit.")] = 0,
     name: Annotated[str | None, typer.Option(help="Name of the capture. [default: the recipe's]")] = None,
+    toml: Annotated[bool, typer.Option("--toml", help="Print the recipe's own text, to copy and change.")] = False,
 ) -> None:
     """Synthesize a trace from a recipe, with the truth beside it."""
     from tracekit import synth as synthesis
     from tracekit.errors import ScenarioError
     from tracekit.report import recipes
 
+    if recipe is not None and toml:
+        print(synthesis.find(recipe).text, end="")
+        return
     if recipe is None or out is None:
         recipes.show(recipe, console())
         return

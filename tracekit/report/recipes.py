@@ -13,10 +13,11 @@ def show(name: str | None, console: Console) -> None:
     if name is None:
         table.add_column("recipe")
         table.add_column("what it makes")
-        for recipe in synth.RECIPES.values():
+        for recipe in synth.built_in().values():
             table.add_row(recipe.name, recipe.prose)
         console.print(table)
         console.print("tracekit synth clones explains one; tracekit synth clones -o DIR -p vms=4 makes it")
+        console.print("tracekit synth clones --toml > mine.toml copies one to change; tracekit synth mine.toml -o DIR makes that")
         return
     about = synth.describe(name)
     console.print(about["text"], markup=False)

@@ -22,6 +22,7 @@ from tracekit.schema.sharing import CHURN, DISCOVERY, KSM, SAVINGS, STORM
 from tracekit.schema.table import Column, Table
 from tracekit.schema.tax import ALLOCATION, DAMON, ESTIMATOR_AGES, ESTIMATOR_SUMMARY, ESTIMATORS, HOST, SAMPLING
 from tracekit.schema.traces import CAPABILITIES, EVENTS, KINDS, METADATA_KEY, SCHEMA_VERSION, ZERO_DIGEST
+from tracekit.schema.truth import QUANTITIES, TRUTH, TRUTH_SUFFIX
 
 __all__ = [
     "ALLOCATION",
@@ -44,6 +45,7 @@ __all__ = [
     "METADATA_KEY",
     "MRC",
     "PARTITION",
+    "QUANTITIES",
     "REMAPS",
     "RESULTS",
     "RESULT_KEY",
@@ -55,6 +57,8 @@ __all__ = [
     "SWAP",
     "SWIOTLB",
     "TIERS",
+    "TRUTH",
+    "TRUTH_SUFFIX",
     "VARIANTS",
     "VM",
     "WORKING_SET",

@@ -1,55 +1,24 @@
 """Recipes that make traces: a seed gives the same rows bit for bit, on any machine, with the truth beside them.
 
-``synthesize("clones", "out", seed=7, vms=4)`` writes ``out/clones.content.parquet`` and ``out/clones.truth.json``. A recipe is
-a file here with ``Params``, ``plan`` and ``generate``; it is imported only when it is used.
+``synthesize("clones", "out", seed=7, vms=4)`` writes ``out/clones.content.parquet`` and ``out/clones.truth.parquet``. Recipes
+are TOML files, those of ``synth/recipes/`` by name, any other by path; docs/synth.md tells what may stand in them.
 """
 
-import importlib
+import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from tracekit.errors import ScenarioError
+from tracekit.synth.recipe import Recipe, built_in, find
 
-
-@dataclass(frozen=True)
-class Recipe:
-    """A recipe by name; ``prose`` is one line for a listing."""
-
-    name: str
-    prose: str
-
-    def load(self) -> Any:
-        """The recipe's module: ``Params``, ``plan(params)``, ``generate(params, seed, out)``."""
-        return importlib.import_module(f"tracekit.synth.{self.name}")
-
-    def describe(self) -> dict[str, Any]:
-        """Name, one line, the whole text, and the parameters: dicts of name, type, default, unit and prose."""
-        from tracekit.synth import params
-
-        module = self.load()
-        return {"name": self.name, "prose": self.prose, "text": module.__doc__, "params": params.describe(module.Params)}
-
-
-RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe
-    for recipe in (
-        Recipe("zipf", "accesses whose popularity follows Zipf's law, of one VM or several"),
-        Recipe("scan", "a sequential sweep over the pages, again and again, with an optional hot set"),
-        Recipe("toucher", "Figure 6: a program touches memory of changing size; zero-page spike on request"),
-        Recipe("clones", "Figure 4: identical VMs that share two thirds of their pages; accesses on request"),
-        Recipe("tax", "Figure 7: an idle and a busy VM of known active sets, for the idle memory tax"),
-        Recipe("nic", "section 7: DMA above 4 GiB by a 32-bit card's ring, a 32-bit stream and a 64-bit device"),
-        Recipe("stream", "section 7, where remapping does not pay: a 32-bit disk that streams through high memory"),
-        Recipe("boot5", "Figure 8: five Windows VMs boot and zero their memory; one of them falls idle and comes back"),
-    )
-}
+__all__ = ["Recipe", "built_in", "describe", "find", "synthesize"]
 
 
 def synthesize(
-    name: str,
+    recipe: str,
     out_dir: str | os.PathLike[str],
     seed: int = 0,
     name_of_capture: str | None = None,
@@ -58,40 +27,40 @@ def synthesize(
 ) -> list[Path]:
     """Write the recipe's capture into ``out_dir`` and return the files: one trace file a kind, then the truth.
 
-    Files are ``<capture>.<kind>.parquet`` and ``<capture>.truth.json``; the capture is named like the recipe unless told
+    Files are ``<capture>.<kind>.parquet`` and ``<capture>.truth.parquet``; the capture is named like the recipe unless told
     otherwise. Parameters are Python values or texts as on a command line. Raises ScenarioError on an unknown recipe or
     parameter and on impossible values; nothing is left behind then.
     """
     from tracekit.metadata import provenance
-    from tracekit.synth.capture import open_capture, write_truth
-    from tracekit.synth.params import plain, resolve
+    from tracekit.schema import METADATA_KEY, TRUTH_SUFFIX
+    from tracekit.synth.capture import open_capture
+    from tracekit.synth.generate import generate, plan
 
-    recipe, capture = find(name).load(), _capture_name(name if name_of_capture is None else name_of_capture)
+    made = find(recipe)
+    capture = _capture_name(made.name if name_of_capture is None else name_of_capture)
     if not isinstance(seed, int) or isinstance(seed, bool):
         raise ScenarioError(f"seed = {seed!r} is not a whole number; give one such as 0")
-    chosen = resolve(name, recipe.Params, {**(given or {}), **params})
-    plan, parameters = recipe.plan(chosen), plain(chosen)
-    directory = Path(out_dir)
-    told = directory / f"{capture}.truth.json"
+    setup, parameters = made.set_up({**(given or {}), **params})
+    planned, directory = plan(setup), Path(out_dir)
+    if not planned.kinds:
+        raise ScenarioError(f"{made.where}: it makes no rows at all; give a VM a block, or the capture snapshots")
+    about = provenance(parameters, recipe=made.name, recipe_text=made.text, seed=seed)
+    told = directory / f"{capture}{TRUTH_SUFFIX}"
+    of = {"kind": "truth", "capture": capture, "synthetic": True, "provenance": about}
     try:
-        with open_capture(directory, capture, plan, provenance(parameters, recipe=name, seed=seed)) as out:
-            truth = recipe.generate(chosen, seed, out)
-        write_truth(told, {"capture": capture, "recipe": name, "seed": seed, "parameters": parameters} | truth)
+        with ExitStack() as stack:
+            out = stack.enter_context(open_capture(directory, capture, planned, about))
+            truth = generate(setup, seed, out)
+            out.finish()
+            stack.enter_context(truth.written(told, {METADATA_KEY: json.dumps(of, sort_keys=True).encode()}))
     except OSError as error:
         raise ScenarioError(f"{directory}: cannot be written to ({error.strerror}); name another directory") from None
-    return [*(directory / f"{capture}.{kind}.parquet" for kind in plan.kinds), told]
+    return [*(directory / f"{capture}.{kind}.parquet" for kind in planned.kinds), told]
 
 
 def describe(name: str) -> dict[str, Any]:
     """What a listing needs to know of a recipe. Raises ScenarioError if there is none of that name."""
     return find(name).describe()
-
-
-def find(name: str) -> Recipe:
-    """The recipe of that name. Raises ScenarioError if there is none."""
-    if name not in RECIPES:
-        raise ScenarioError(f"there is no recipe {name!r}; the recipes are {', '.join(RECIPES)}")
-    return RECIPES[name]
 
 
 def _capture_name(name: str) -> str:

@@ -1,12 +1,10 @@
 """Where recipes put their rows: one trace file a kind, one order over all kinds, bounded memory, the truth beside them."""
 
-import json
-import os
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ import pyarrow as pa
 
 from tracekit.errors import ScenarioError
 from tracekit.metadata import Metadata, VmInfo
-from tracekit.schema import EVENTS
+from tracekit.schema import EVENTS, KINDS
 from tracekit.tracewriter import TraceWriter
 
 #: Rows gathered before they are written as a row group.
@@ -30,18 +28,38 @@ CAPABILITIES: dict[str, tuple[str, ...]] = {
     "content": ("content", "digest64"),
     "access": ("access", "exact", "writes"),
     "io": ("dma_masks", "io"),
-    "event": ("event", "execution_clock"),
+    "event": ("event",),
 }
+
+
+_ORDER = tuple(KINDS)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a recipe will write: its VMs, the kinds of rows, the bucket in ns that accesses are gathered in, its devices."""
+    """What a recipe will write: its VMs, the kinds of rows, the bucket in ns of accesses, its devices, whether there are clocks."""
 
     vms: tuple[VmInfo, ...]
     kinds: tuple[str, ...]
     bucket_ns: int = 0
     devices: tuple[str, ...] = ()
+    clocks: bool = False
+
+    def capabilities(self, kind: str) -> tuple[str, ...]:
+        """What the rows of a kind can honestly support."""
+        return (*CAPABILITIES[kind], *(("execution_clock",) if kind == "event" and self.clocks else ()))
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Rows of one kind in time order; a column is an array or one value for all of them.
+
+    Dictionary columns are codes; ``to_device`` is 1, 0 or −1 for both ways.
+    """
+
+    kind: str
+    rows: int
+    columns: dict[str, Any]
 
 
 @dataclass
@@ -56,25 +74,16 @@ class Capture:
     _held: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     _waiting: dict[str, int] = field(default_factory=dict)
 
-    def add(self, kind: str, rows: int, **columns: Any) -> None:
-        """Append ``rows`` rows; a column is an array or one value for all rows.
-
-        Dictionary columns are codes; ``to_device`` is 1, 0 or −1 for both ways.
-        """
-        if not rows:
-            return
-        columns["seq"] = np.arange(self._seq, self._seq + rows, dtype=np.uint64)
-        self._seq += rows
-        # One value for all rows is spelled out here: blocks are joined from pieces with different ones.
-        full = {name: np.full(rows, value) if np.ndim(value) == 0 else value for name, value in columns.items()}
-        self._held.setdefault(kind, []).append(full)
-        self._waiting[kind] = self._waiting.get(kind, 0) + rows
-        if self._waiting[kind] >= BLOCK_ROWS:
-            self._flush(kind)
-
-    def event(self, t: int, vm: int, what: str, a: int, b: int) -> None:
-        """Append one event row."""
-        self.add("event", 1, t=t, vm=vm, what=EVENTS.index(what), a=a, b=b)
+    def merge(self, pieces: Iterable[Piece]) -> None:
+        """Append rows that come after all before: by time, at equal times by kind, then in the pieces' order."""
+        pieces = sorted((piece for piece in pieces if piece.rows), key=lambda piece: _ORDER.index(piece.kind))
+        for kind, rows, seq in _numbered(pieces, self._seq):
+            rows["seq"] = seq
+            self._held.setdefault(kind, []).append(rows)
+            self._waiting[kind] = self._waiting.get(kind, 0) + len(seq)
+            if self._waiting[kind] >= BLOCK_ROWS:
+                self._flush(kind)
+        self._seq += sum(piece.rows for piece in pieces)
 
     def finish(self) -> None:
         """Write what is held. Raises ScenarioError if a kind got no rows, which no reader would accept."""
@@ -112,7 +121,7 @@ def open_capture(out_dir: Path, name: str, plan: Plan, provenance: dict[str, Any
         writers = {}
         for kind in plan.kinds:
             about = Metadata(
-                kind, name, plan.vms, CAPABILITIES[kind], synthetic=True, provenance=provenance,
+                kind, name, plan.vms, plan.capabilities(kind), synthetic=True, provenance=provenance,
                 bucket_ns=plan.bucket_ns if kind == "access" else 0, devices=plan.devices if kind == "io" else (),
             )  # fmt: skip
             writers[kind] = stack.enter_context(TraceWriter(out_dir / f"{name}.{kind}.parquet", about, COLUMNS[kind]))
@@ -123,14 +132,31 @@ def open_capture(out_dir: Path, name: str, plan: Plan, provenance: dict[str, Any
         capture.finish()
 
 
-def write_truth(path: Path, truth: dict[str, Any]) -> None:
-    """Write the ground truth as JSON; the file appears under its name only once complete."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    with os.fdopen(handle, "w", encoding="utf-8") as out:
-        json.dump(truth, out, indent=1)
-        out.write("\n")
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)
+def _numbered(pieces: Sequence[Piece], first: int) -> Iterator[tuple[str, dict[str, Any], np.ndarray]]:
+    """(kind, columns, seq) of each kind's rows in time order, numbered from ``first`` over all kinds."""
+    t = [_spelled(piece, "t") for piece in pieces]
+    together = _joined(t) if t else np.empty(0, np.int64)
+    seq = np.arange(first, first + len(together), dtype=np.uint64)
+    order = None if bool((together[1:] >= together[:-1]).all()) else np.argsort(together, kind="stable")
+    if order is not None:
+        seq[order] = seq.copy()
+    done = 0
+    for kind, group in groupby(zip(pieces, t), key=lambda pair: pair[0].kind):
+        mine = list(group)
+        rows = sum(piece.rows for piece, _ in mine)
+        columns = {name: _joined([_spelled(piece, name) for piece, _ in mine]) for name in mine[0][0].columns if name != "t"}
+        columns["t"], own = _joined([t for _, t in mine]), seq[done : done + rows]
+        done += rows
+        if order is not None and not bool((own[1:] > own[:-1]).all()):
+            by = np.argsort(own)
+            columns, own = {name: column[by] for name, column in columns.items()}, own[by]
+        yield kind, columns, own
+
+
+def _spelled(piece: Piece, name: str) -> np.ndarray:
+    """A column as an array: one value for all rows is spelled out, because pieces with different ones are joined."""
+    value = piece.columns[name]
+    return value if isinstance(value, np.ndarray) and value.ndim else np.full(piece.rows, value)
 
 
 def _joined(pieces: list[np.ndarray]) -> np.ndarray:

@@ -5,8 +5,6 @@ same key gives the same bits there and here. Only integer operations and exactly
 scaling by powers of two) are used, because ``np.log`` and its like differ in the last bit between builds.
 """
 
-from typing import Any
-
 import numpy as np
 import xxhash
 
@@ -18,10 +16,14 @@ _S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(
 
 def mix(key: int, counters: np.ndarray) -> np.ndarray:
     """Random 64-bit words, one a counter (uint64). Distinct counters give distinct words: the mixing is a bijection."""
-    z = counters * _GOLDEN + np.uint64(key)
-    z = (z ^ (z >> _S30)) * _MIX1
-    z = (z ^ (z >> _S27)) * _MIX2
-    return z ^ (z >> _S31)
+    z = counters * _GOLDEN
+    z += np.uint64(key)
+    shifted = np.empty_like(z)  # large arrays are dear to allocate: everything else is done in place
+    for shift, factor in ((_S30, _MIX1), (_S27, _MIX2)):
+        z ^= np.right_shift(z, shift, out=shifted)
+        z *= factor
+    z ^= np.right_shift(z, _S31, out=shifted)
+    return z
 
 
 class Draws:
@@ -37,6 +39,11 @@ class Draws:
         self._drawn += n
         return mix(self.key, np.arange(first, first + n, dtype=np.uint64))
 
+    def skip(self, n: int) -> int:
+        """Pass over ``n`` words, for a kernel that draws them itself; returns how many were drawn before."""
+        self._drawn += n
+        return self._drawn - n
+
     def uniform(self, n: int) -> np.ndarray:
         """``n`` doubles in [0, 1), multiples of 2⁻⁵³."""
         return (self.bits(n) >> _S11).astype(np.float64) * 2.0**-53
@@ -47,16 +54,11 @@ class Draws:
 
     def chance(self, probability: float, n: int) -> np.ndarray:
         """``n`` booleans, each true with ``probability``."""
-        return self.uniform(n) < probability
+        return self.bits(n) < np.uint64(min(int(probability * 2.0**64), (1 << 64) - 1)) if probability < 1 else np.ones(n, np.bool_)
 
     def permutation(self, n: int) -> np.ndarray:
         """The integers 0 … n − 1 (int64) in random order."""
         return np.argsort(self.bits(n), kind="stable")
-
-
-def parts(total: int, part: int = 1 << 20) -> Any:
-    """(first, rows) of consecutive parts of at most ``part`` rows that make up ``total``."""
-    return ((first, min(part, total - first)) for first in range(0, total, part))
 
 
 def times(first: int, rows: int, rate: int) -> np.ndarray:

@@ -42,6 +42,11 @@ def memory_size(default: int, prose: str, low: int = 0, high: int = 1 << 36) -> 
     return _field("size", default, prose, "byte", low, high)
 
 
+def size_of_pages(default: int, prose: str, low: int = 4096) -> Any:
+    """A field in bytes, a whole number of pages, of part of a VM's memory."""
+    return memory_size(default, prose, low, 1 << 43)
+
+
 def memory_sizes(default: Sequence[int], prose: str, low: int = 0, high: int = 1 << 36) -> Any:
     """A field of several sizes in bytes, written like ``50MiB,100MiB``; the bounds are of each."""
     return _field("sizes", tuple(default), prose, "byte", low, high)
@@ -52,8 +57,39 @@ def timespan(default: int, prose: str, low: int = 1, high: int = 10**16) -> Any:
     return _field("duration", default, prose, "ns", low, high)
 
 
+def text(default: str, prose: str) -> Any:
+    """A field that is any text."""
+    return _field("text", default, prose, "", "", "")
+
+
+def choice(default: str, prose: str, of: Sequence[str]) -> Any:
+    """A field that is one of several words."""
+    return dataclasses.field(default=default, metadata=_about("choice", prose, "", "", "") | {"of": tuple(of)})
+
+
+def field_like(default: Any, prose: str, low: Any, high: Any) -> Any:
+    """A field of the kind that ``default`` is written as: ``10``, ``0.5``, ``true``, ``"256MiB"``, ``"30s"``, a list of sizes, or text.
+
+    Bounds that are None are the kind's own. Raises ValueError if it is written as none of these.
+    """
+    kind = next((kind for kind in _KINDS if kind in _WRITTEN and _reads(kind, default)), None)
+    if kind is None:
+        raise ValueError("neither a number, true, false, a size, a duration, sizes nor a text")
+    least, most = _WRITTEN[kind]
+    read = _KINDS[kind][0]
+    bounds = [read(given) if given is not None else own for given, own in ((low, least), (high, most))]
+    found = read(default)
+    if kind != "text" and not all(bounds[0] <= item <= bounds[1] for item in (found if isinstance(found, tuple) else (found,))):
+        raise ValueError("its default is out of its bounds")
+    return _field(kind, found, prose, {"size": "byte", "sizes": "byte", "duration": "ns"}.get(kind, ""), *bounds)
+
+
 def _field(kind: str, default: Any, prose: str, unit: str, low: Any, high: Any) -> Any:
-    return dataclasses.field(default=default, metadata={"kind": kind, "prose": prose, "unit": unit, "low": low, "high": high})
+    return dataclasses.field(default=default, metadata=_about(kind, prose, unit, low, high))
+
+
+def _about(kind: str, prose: str, unit: str, low: Any, high: Any) -> dict[str, Any]:
+    return {"kind": kind, "prose": prose, "unit": unit, "low": low, "high": high}
 
 
 # ---------------------------------------------------------------------------------------------------- using
@@ -106,14 +142,18 @@ def refuse(recipe: str, found: str, do: str) -> NoReturn:
 def _parse(recipe: str, field: dataclasses.Field[Any], value: Any) -> Any:
     read, expected = _KINDS[field.metadata["kind"]]
     low, high = (_show(field.metadata["kind"], field.metadata[bound]) for bound in ("low", "high"))
-    if field.metadata["kind"] != "flag":
+    if field.metadata["kind"] == "choice":
+        expected += ", ".join(field.metadata["of"])
+    elif field.metadata["kind"] not in ("flag", "text"):
         expected += f" from {low} to {high}"
     try:
         parsed = read(value)
     except (ValueError, TypeError, OverflowError) as error:
         refuse(recipe, f"{field.name} = {value!r} cannot be taken ({error})", f"give {expected}")
+    if field.metadata["kind"] == "choice" and parsed not in field.metadata["of"]:
+        refuse(recipe, f"{field.name} = {value!r} is none of them", f"give {expected}")
     for item in parsed if isinstance(parsed, tuple) else (parsed,):
-        if not field.metadata["low"] <= item <= field.metadata["high"]:
+        if field.metadata["kind"] not in ("text", "choice") and not field.metadata["low"] <= item <= field.metadata["high"]:
             refuse(recipe, f"{field.name} = {value!r} is out of bounds", f"give {expected}")
     return parsed
 
@@ -157,6 +197,12 @@ def _sizes(value: Any) -> tuple[int, ...]:
     return found
 
 
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("not a text")
+    return value
+
+
 def _duration(value: Any) -> int:
     return parse_duration(value) if isinstance(value, str) else _whole(value)
 
@@ -168,7 +214,26 @@ _KINDS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "size": (_size, "a multiple of 4KiB"),
     "sizes": (_sizes, "multiples of 4KiB such as 50MiB,100MiB, each"),
     "duration": (_duration, "a duration such as 30s"),
+    "text": (_text, "a text"),
+    "choice": (_text, "one of "),
 }
+#: Kinds that a recipe's own parameters can have, in the order in which they are tried, and their widest bounds.
+_WRITTEN: dict[str, tuple[Any, Any]] = {
+    "flag": (False, True), "count": (0, 1 << 62), "number": (-math.inf, math.inf), "sizes": (0, 1 << 43), "size": (0, 1 << 43),
+    "duration": (0, 10**16), "text": ("", ""),
+}  # fmt: skip
+
+
+def _reads(kind: str, value: Any) -> bool:
+    """Whether ``value`` is written as this kind is: numbers bare, sizes and durations with their units."""
+    written = {"flag": bool, "count": int, "number": float, "sizes": list}.get(kind, str)
+    if type(value) is not written or (kind == "size" and value.isdigit()):
+        return False
+    try:
+        _KINDS[kind][0](value)
+    except (ValueError, TypeError, OverflowError):
+        return False
+    return True
 
 
 def _show(kind: str, value: Any) -> str:
