@@ -11,7 +11,7 @@ import numpy as np
 from tracekit.errors import TraceError, nearest
 from tracekit.kernel import entry
 from tracekit.metadata import VmInfo
-from tracekit.mrc.stack import Stack, stacks, touch
+from tracekit.modules.machine.stack import Stack, stacks, touch
 from tracekit.stream import NO_PAGE
 from tracekit.tools.rewrite import Rows, rewrite, target_of
 from tracekit.trace import Trace
