@@ -75,6 +75,7 @@ def test_the_cost_of_a_balloon_falls_with_what_it_leaves():
     assert analysis.chart(frame).to_dict()["encoding"]
 
 
+@pytest.mark.slow
 def test_the_cost_of_a_balloon_to_a_synthetic_file_server(tmp_path):
     """Figure 2's guest, synthetic and a quarter as large, whose kernel keeps eight times as much for a page."""
     sizes = {"memory": "64MiB", "kernel": "1MiB", "program": "64KiB", "clients": 10, "files": "50MiB", "per_page": 512}
@@ -99,6 +100,7 @@ def test_policies_beside_opt_and_random():
     assert analysis.chart(frame).to_dict()["spec"]["layer"]
 
 
+@pytest.mark.slow
 def test_double_paging_by_policy_of_host_and_guest():
     analysis = load("double_paging")
     scenario = {
@@ -111,6 +113,7 @@ def test_double_paging_by_policy_of_host_and_guest():
     assert len(analysis.chart(frame).to_dict()["hconcat"]) == 2
 
 
+@pytest.mark.slow
 def test_a_tier_pays_from_the_papers_thresholds_on_and_80_percent_is_too_early():
     analysis = load("tiers")
     files = sorted((ROOT / "traces").glob("three-vms.*.parquet"))

@@ -92,6 +92,7 @@ def test_wilson_coverage_is_summed_over_all_samples():
     assert analysis.coverage(4, 4, 1) == 1.0
 
 
+@pytest.mark.slow
 def test_what_wrong_estimates_cost():
     """Real VMs in memory too small for them: the truth's allocation pages less in all, and moves less."""
     analysis = load("wrong_estimates")

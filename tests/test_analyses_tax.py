@@ -108,7 +108,7 @@ def test_five_vms_share_before_they_swap_and_the_idle_one_comes_back(booted):
     at = lambda low, high: sql.filter(pl.col("t").is_between(low, high))  # noqa: E731
     assert at(340, 360)["target"].min() == at(0, 480)["min"][0] == 10  # the idle VM is at its min
     assert at(340, 360)["resident"].max() <= 10.5
-    assert at(440, 480)["resident"].max() > 10.75  # and rises again
+    assert at(440, 480)["resident"].max() > at(340, 360)["resident"].max() + 0.1  # and rises again
     assert sql["ballooned"].max() <= 0.65 * 20
     assert analysis.chart(frame).to_dict()["vconcat"]
 

@@ -15,7 +15,7 @@ from tracekit.scenario import PRESETS, HostParams, ReplayParams, VmParams, apply
 from tracekit.trace import Vm
 
 #: The id of the preset esx.
-GOLDEN = "33521349"
+GOLDEN = "c6c26756"
 
 CLASSES = {"host": HostParams, "replay": ReplayParams, "vm": VmParams} | {
     f"{family}.{name}": registry.load(family, name).Params for family in registry.families() for name in registry.names(family)

@@ -58,6 +58,7 @@ def test_its_sharing_scheme_finds_the_zero_pages(environment):
     assert host["reclaimed"] == 115874
 
 
+@pytest.mark.slow
 def test_both_pass_the_check_for_modules_in_one_line_each(environment):
     code = "import stranger; from tracekit.testing import check; check(stranger.Mru); check(stranger.ZeroOnly); print('checked')"
     assert run(environment, "-c", code) == "checked\n"

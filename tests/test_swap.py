@@ -146,6 +146,7 @@ def test_remote_memory_equals_the_twins(steps, frames, remote, mark):
 # ------------------------------------------------------------------------------------------------- laws
 
 
+@pytest.mark.slow
 def test_modules_keep_the_rules():
     """With sharing, balloon, tax and remapping: audited after every chunk, and independent of chunks."""
     testing.check(Zswap, start="80", remote="16KiB", pool="40")

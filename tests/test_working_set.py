@@ -130,6 +130,7 @@ def test_windows_are_preferred_numbers():
     assert windows_up_to(10**16)[-1] == 10**16
 
 
+@pytest.mark.slow
 def test_it_keeps_the_rules_of_a_module():
     check(WorkingSet)
 
