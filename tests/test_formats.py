@@ -154,6 +154,18 @@ def test_compressed_files_are_read_through(name, how, tmp_path):
     assert metadata.provenance["rows_dropped"]
 
 
+def test_a_joined_list_hides_no_bounce_of_another(tmp_path):
+    lines = """\
+              cp-1     [000] .....     1.000000: dma_map_sg: a dir=FROM_DEVICE nents=2/2 ents=1/1 dma_addrs={0xf000} sizes={0x2000} phys_addrs={0x3000,0x7000} attrs=
+              cp-1     [000] .....     2.000000: dma_map_sg: b dir=FROM_DEVICE nents=2/2 ents=2/2 dma_addrs={0x1000,0x5000} sizes={0x1000,0x1000} phys_addrs={0x9000,0x5000} attrs=
+              cp-1     [000] .....     2.000001: swiotlb_bounced: dev_name: b dma_mask=ffffffff dev_addr=9000 size=4096 NORMAL
+"""  # noqa: E501
+    (tmp_path / "x.txt").write_text(lines)
+    import_files([tmp_path / "x.txt"], tmp_path / "x.io.parquet")
+    found = pl.read_parquet(tmp_path / "x.io.parquet").with_columns(pl.col("device").cast(pl.String))
+    assert found.select("device", "ppn", "bounced").rows() == [("a", 3, False), ("a", 7, False), ("b", 9, True), ("b", 5, False)]
+
+
 def test_csv_by_a_column_map(tmp_path):
     (tmp_path / "x.csv").write_bytes(b"when,page,vm,op\n1,7,a,1\n2,9,b,0\n2,7,a,0\n")
     out = tmp_path / "x.access.parquet"

@@ -108,7 +108,7 @@ def _mapped(rows: Parsed, devices: _Devices, tally: Tally) -> Columns:
     tally.drop("list of segments that cannot be read", np.count_nonzero(unread))
     joined = ~unread & ((counts != mapped_counts) | (counts != size_counts))
     if joined.any():
-        sizes, mapped, lost = _spread(counts, physical, size_counts, sizes, joined)
+        sizes, mapped, lost = _spread((counts, physical), (mapped_counts, mapped), (size_counts, sizes), joined)
         tally.drop("list of segments that an IOMMU has joined, of unknown sizes", np.count_nonzero(lost))
         unread |= lost
         physical = physical[np.repeat(~unread, np.maximum(counts, 0))]
@@ -144,23 +144,24 @@ def _mapped(rows: Parsed, devices: _Devices, tally: Tally) -> Columns:
     }
 
 
-def _spread(
-    counts: np.ndarray, physical: np.ndarray, size_counts: np.ndarray, sizes: np.ndarray, joined: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+_Lists = tuple[np.ndarray, np.ndarray]
+
+
+def _spread(physical: _Lists, mapped: _Lists, size: _Lists, joined: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sizes by physical segment where an IOMMU has joined some: each ends with its page, and they must add up.
 
-    Returns sizes and mapped addresses (not told from physical ones) of the lists that can be used, and which cannot.
+    Lists are how many values each has (negative if it cannot be read), and the values. Returns sizes and mapped addresses
+    (those of joined segments not told from physical ones) of the lists that can be used, and which cannot.
     """
+    counts = physical[0]
     lost = np.zeros(len(counts), np.bool_)
     out: list[np.ndarray] = []
-    ends, size_ends = np.cumsum(np.maximum(counts, 0)), np.cumsum(np.maximum(size_counts, 0))
     kept: list[np.ndarray] = []
-    for i in range(len(counts)):
-        if counts[i] < 0 or size_counts[i] < 0:
+    for i, (own, given, told) in enumerate(zip(*(_each(lists) for lists in (physical, mapped, size)))):
+        if min(counts[i], mapped[0][i], size[0][i]) < 0:
             continue
-        own = physical[ends[i] - counts[i] : ends[i]]
-        told = sizes[size_ends[i] - size_counts[i] : size_ends[i]]
         if joined[i]:
+            given = own
             total, told = int(told.sum()), PAGE_BYTES - own % np.uint64(PAGE_BYTES)
             over = int(told.sum()) - total
             if not len(own) or not 0 <= over < int(told[-1]):
@@ -168,9 +169,14 @@ def _spread(
                 continue
             told[-1] -= np.uint64(over)
         out.append(told)
-        kept.append(own)
+        kept.append(given)
     empty = np.empty(0, np.uint64)
     return np.concatenate([*out, empty]), np.concatenate([*kept, empty]), lost
+
+
+def _each(lists: _Lists) -> list[np.ndarray]:
+    """The values of each list."""
+    return np.split(lists[1], np.cumsum(np.maximum(lists[0], 0))[:-1])
 
 
 FORMAT = Format(
