@@ -38,6 +38,7 @@ def working_set_golden(frame):
     return frame.filter(kept).select(columns)
 
 
+@pytest.mark.slow
 def test_savings_end_at_the_bound_when_everything_is_shared():
     analysis = load("savings_over_time")
     given = {"preset": "sharing", "settings": ["sharing.module=share-everything"]}
@@ -53,6 +54,7 @@ def balloon_workload(scenario, until, **replay):
     return tk.replay(trace, scenario | {"replay": {"until": until, "report": "100ms"} | replay})
 
 
+@pytest.mark.slow
 def test_the_real_ballooning_experiment_beside_its_replay():
     """A guest under LRU; the distances stand in the analysis's docstring."""
     analysis = load("balloon_experiment")
@@ -64,6 +66,7 @@ def test_the_real_ballooning_experiment_beside_its_replay():
     assert len(analysis.chart(frame).to_dict()["spec"]["layer"]) == 2
 
 
+@pytest.mark.slow
 def test_the_cost_of_a_balloon_falls_with_what_it_leaves():
     analysis = load("balloon_cost")
     balloon = {"module": ["esx", "native"], "guest": "lru", "inflate": "1GiB", "per_page": 64}

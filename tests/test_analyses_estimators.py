@@ -69,6 +69,7 @@ def test_estimators_by_phase_of_the_real_toucher(toucher):
     assert len(analysis.chart(frame).to_dict()["vconcat"]) == 2
 
 
+@pytest.mark.slow
 def test_errors_over_seeds_and_settings(tmp_path):
     """Two static VMs (synthetic), 20 seeds × two n × two slow gains: samples err as the closed form says, maxima are biased."""
     access = write_static(tmp_path / "x.access.parquet", 1024, {"idle": 160, "busy": 800}, 20, 10**9)
@@ -106,6 +107,7 @@ def test_what_wrong_estimates_cost():
     assert len(analysis.chart(frame).to_dict()["hconcat"]) == 2
 
 
+@pytest.mark.slow
 def test_the_truth_beside_itself_costs_nothing(tmp_path):
     """n is not below the VMs' pages, and use never changes: the estimate is the truth."""
     access = write_static(tmp_path / "x.access.parquet", 256, {"idle": 40, "busy": 200}, 60, 10**9)

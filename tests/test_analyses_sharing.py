@@ -86,6 +86,7 @@ def test_production_and_domains():
         assert analysis.chart(frame).to_dict()
 
 
+@pytest.mark.slow
 def test_discovery_and_scan_orders(tmp_path):
     trace = synthesize("clones", tmp_path, vms=3, memory="2MiB", change=0.2, every="20s", snapshots=4)[0]
     results = tk.replay(trace, {"sharing": {"module": ["esx", "sequential"], "rate": [5, 50]}})

@@ -96,6 +96,7 @@ def booted(tmp_path_factory):
     return tk.replay(files, scenario)
 
 
+@pytest.mark.slow
 def test_five_vms_share_before_they_swap_and_the_idle_one_comes_back(booted):
     analysis = load("dynamic_reallocation")
     frame = analysis.table(booted).collect()

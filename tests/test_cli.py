@@ -200,6 +200,7 @@ def test_until_cuts_short_and_runs_on(tiny):
         assert sum(row["accesses"] for row in rows) == accesses
 
 
+@pytest.mark.slow
 def test_a_scanner_goes_on_after_the_last_row():
     def found(*more):
         rows = json.loads(
@@ -424,6 +425,7 @@ def test_no_faults_are_shown_where_nothing_is_touched():
     assert "memory was never short" not in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["until", "rate"])
 def test_advice_on_scanning_leads_to_what_it_promises(by):
     out = " ".join(screen("ten-clones", "--preset", "sharing").split())

@@ -235,6 +235,7 @@ def test_what_devices_write_is_counted_apart(tmp_path):
     assert sampling["active"].to_list() == [10, 10]
 
 
+@pytest.mark.slow
 def test_sampled_pages_that_the_host_takes_are_counted_apart(tmp_path):
     """A memory of 20 pages for 39 in use: what is paged out was remapped, and what the balloon holds cannot be touched."""
     rows = 8000
