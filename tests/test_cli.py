@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import re
 import subprocess
 import sys
@@ -79,20 +78,13 @@ def test_help_explains_every_command(command):
     assert "Usage" in done.out
 
 
-def test_help_is_quick_and_imports_nothing_heavy():
+def test_help_imports_nothing_heavy():
     code = """import sys
 from typer.testing import CliRunner
 from tracekit import cli
 assert CliRunner().invoke(cli.app, ["--help"]).exit_code == 0
 print([name for name in ("numba", "numpy", "altair", "polars", "pyarrow") if name in sys.modules])"""
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
-    cpu = []
-    for _ in range(3):
-        before = os.times()
-        subprocess.run([sys.executable, "-m", "tracekit.cli", "--help"], capture_output=True, check=True)
-        after = os.times()
-        cpu.append(after.children_user + after.children_system - before.children_user - before.children_system)
-    assert min(cpu) < 0.3
 
 
 def test_version():
