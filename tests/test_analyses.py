@@ -1,25 +1,16 @@
 """Analyses answer from a replay, and draw."""
 
-import importlib.util
 from pathlib import Path
 
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
+from run_analysis import ROOT, load
 
 import tracekit as tk
 from tracekit.synth import synthesize
 
-ROOT = Path(__file__).parent.parent
 GOLDEN = Path(__file__).parent / "golden"
-
-
-def load(name):
-    """An analysis as a module."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "analyses" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_working_sets_of_real_vms_are_as_they_were():

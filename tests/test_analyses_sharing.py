@@ -1,37 +1,19 @@
 """The analyses of sharing against tables that were looked at once and are kept in golden/."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import polars as pl
 import pytest
-from polars.testing import assert_frame_equal
+from run_analysis import ROOT, load
+from run_analysis import check as golden
 
 import tracekit as tk
 from tracekit.synth import synthesize
 
-ROOT = Path(__file__).parent.parent
 TRACES = ROOT / "traces"
 
 
-def load(name):
-    """An analysis as a module; analyses import what they share from their own folder."""
-    sys.path.insert(0, str(ROOT / "analyses"))
-    try:
-        spec = importlib.util.spec_from_file_location(name, ROOT / "analyses" / f"{name}.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-    finally:
-        sys.path.pop(0)
-
-
 def check(frame, name):
-    """A table without its variants' ids is the golden one; figures to a millionth."""
-    frame = frame.drop("variant", strict=False)
-    golden = pl.read_csv(ROOT / "tests" / "golden" / f"{name}.csv", schema=frame.schema)
-    assert_frame_equal(frame, golden, rel_tol=1e-6)
+    """A table without its variants' ids is the golden one."""
+    golden(frame.drop("variant", strict=False), name)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 from reference_allocation import jain, revoked
-from test_analyses import ROOT, load
+from run_analysis import ROOT, load
 
 import tracekit as tk
 from tracekit.modules.tax.targets import idle_price

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from tracekit.cli.options import Format, TableName, Traces, check_format, console
-from tracekit.schema import TRUTH_SUFFIX
 
 app = typer.Typer()
 
@@ -22,6 +21,7 @@ def check(
 
     from tracekit import check as checking
     from tracekit.report import output
+    from tracekit.schema import TRUTH_SUFFIX
 
     check_format(format, "check")
     traces = [path for path in traces if not path.name.endswith(TRUTH_SUFFIX)]

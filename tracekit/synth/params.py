@@ -118,19 +118,6 @@ def plain(params: Any) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in dataclasses.asdict(params).items()}
 
 
-def whole_multiple(recipe: str, params: Any, name: str, of: str) -> None:
-    """Raise ScenarioError unless the duration ``name`` is a whole number of durations ``of``."""
-    length, part = getattr(params, name), getattr(params, of)
-    if length % part:
-        refuse(recipe, f"{name} = {length} ns is not a whole number of {of} = {part} ns", f"make {name} a multiple of {of}")
-
-
-def fits_in_time(recipe: str, rows: int, rate: int) -> None:
-    """Raise ScenarioError if ``rows`` at ``rate`` a second take longer than times in ns can tell (146 years)."""
-    if rows * 10**9 // rate >= 1 << 62:
-        refuse(recipe, f"{rows} rows at {rate} a second take longer than 146 years", "make them fewer or raise rate")
-
-
 def refuse(recipe: str, found: str, do: str) -> NoReturn:
     """Raise the ScenarioError for parameters that contradict one another."""
     raise ScenarioError(f"{recipe}: {found}; {do}")

@@ -48,10 +48,6 @@ def _parameters(params: Any) -> str:
     return _table(("key", "kind", "default", "what it decides"), rows)
 
 
-def _meaning(prose: str, unit: str) -> str:
-    return f"{prose} [{unit}]" if unit else prose
-
-
 def _default(text: str) -> str:
     return f"`{text}`" if text else ""
 

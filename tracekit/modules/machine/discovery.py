@@ -12,11 +12,11 @@ import numpy as np
 
 from tracekit.host import NONE
 from tracekit.kernel import jit
+from tracekit.modules.machine.chains import chain_in, chain_out, entry_of
 
 # bind
 # end bind
 
-_SPREAD = np.uint64(0x9E3779B97F4A7C15)
 #: Bins of times: four to the doubling, from 1 ns.
 BINS = 256
 NEVER = -(1 << 62)
@@ -64,24 +64,14 @@ def make_discovery(pages: int, vms: int) -> Discovery:
 
 
 @jit
-def bucket_of(d, label):
-    """Index of the hash chain of a label."""
-    return np.int64(((np.uint64(label) * _SPREAD) >> np.uint64(32)) & np.uint64(d.bucket.size - 1))
-
-
-@jit
 def began(d, page, label):
     """From now on the page holds the content of this label."""
-    b = bucket_of(d, label)
-    e = d.bucket[b]
-    while e != NONE and d.label[e] != label:
-        e = d.chain[e]
+    e = entry_of(d.bucket, d.chain, d.label, label)
     if e == NONE:
         d.top[0] -= 1
         e = d.unused[d.top[0]]
         d.label[e], d.held[e], d.fell[e] = label, 0, NEVER
-        d.chain[e] = d.bucket[b]
-        d.bucket[b] = e
+        chain_in(d.bucket, d.chain, label, e)
     d.held[e] += 1
     if d.held[e] == 2:
         d.rose[e] = d.now[0]
@@ -98,14 +88,7 @@ def ended(d, vm, page):
     if d.held[e] == 1:
         d.fell[e] = d.now[0]
     elif d.held[e] == 0:
-        b = bucket_of(d, d.label[e])
-        if d.bucket[b] == e:
-            d.bucket[b] = d.chain[e]
-        else:
-            before = d.bucket[b]
-            while d.chain[before] != e:
-                before = d.chain[before]
-            d.chain[before] = d.chain[e]
+        chain_out(d.bucket, d.chain, d.label[e], e)
         d.unused[d.top[0]] = e
         d.top[0] += 1
     d.entry[page] = NONE

@@ -11,13 +11,12 @@ import numpy as np
 
 from tracekit.host import CHANGED, HINT, MASK, MASK_HI, MOST, NONE, OWN_ZERO, PRIVATE, RESIDENT, SHARED, ZERO
 from tracekit.kernel import jit
+from tracekit.modules.machine.chains import SPREAD, bucket_of
 
 # bind
 from tracekit.modules.machine.defaults import admit, may_share, one_pool, remove
 
 # end bind
-
-_SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
 
 @jit
@@ -166,14 +165,13 @@ def hash_high(h, f):
 @jit
 def content_of(h, page):
     """One number for all that tells a page's content: the label, which the upper half of its digest changes."""
-    return label_of(h, page) ^ (high_of(h, page) * _SPREAD)
+    return label_of(h, page) ^ (high_of(h, page) * SPREAD)
 
 
 @jit
 def chain_of(h, label):
     """Index of the hash chain of a label."""
-    mixed = (np.uint64(label) & h.rules[MASK]) * _SPREAD
-    return np.int64((mixed >> np.uint64(32)) & np.uint64(h.bucket.size - 1))
+    return bucket_of(h.bucket, np.uint64(label) & h.rules[MASK])
 
 
 @jit

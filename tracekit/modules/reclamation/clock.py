@@ -7,7 +7,7 @@ import numpy as np
 
 from tracekit.host import NONE
 from tracekit.kernel import jit
-from tracekit.modules.reclamation.dials import Dial, OnDial, dial, put, sweep, take_off
+from tracekit.modules.reclamation.dials import Dial, OnDial, dial, next_unused, put, take_off
 from tracekit.modules.reclamation.replacement import Pools
 
 
@@ -44,11 +44,8 @@ class Clock(OnDial):
     @staticmethod
     @jit
     def victim(s, pool, page):
-        b = s.book[pool]
-        place = sweep(s, b.hand, b.end)
-        while place == b.end:
-            place = sweep(s, b.first, b.end)
-        b.hand = place + 1
+        place = next_unused(s, pool)
+        s.book[pool].hand = place + 1
         leaves = s.page[np.uint64(place)]
         _vacate(s, pool, place)
         return leaves

@@ -94,6 +94,16 @@ def sweep(d, place, end):
 
 
 @jit
+def next_unused(d, pool):
+    """The first unused place from the hand on, around the dial; used ones before it count as unused from then on."""
+    b = d.book[pool]
+    place = sweep(d, b.hand, b.end)
+    while place == b.end:
+        place = sweep(d, b.first, b.end)
+    return place
+
+
+@jit
 def next_taken(d, place, end):
     """The first place that is taken from ``place`` on; ``end``, where the places in use end, if none is."""
     word = place >> 6

@@ -8,7 +8,7 @@ import numpy as np
 
 from tracekit.bits import lowest
 from tracekit.kernel import jit, rare
-from tracekit.modules.reclamation.dials import Dial, OnDial, bit_of, dial, next_taken, put, sweep, take_off
+from tracekit.modules.reclamation.dials import Dial, OnDial, bit_of, dial, next_taken, next_unused, put, take_off
 from tracekit.modules.reclamation.replacement import Pools
 
 _ZERO = np.uint64(0)
@@ -47,10 +47,7 @@ class Sieve(OnDial):
     @staticmethod
     @jit
     def victim(s, pool, page):
-        b = s.book[pool]
-        place = sweep(s, b.hand, b.end)
-        while place == b.end:
-            place = sweep(s, b.first, b.end)
+        place = next_unused(s, pool)
         take_off(s, pool, place)
         _rest(s, pool, place + 1)
         return s.page[np.uint64(place)]

@@ -8,11 +8,10 @@ import numpy as np
 from tracekit.errors import ScenarioError
 from tracekit.kernel import jit
 from tracekit.module import Site, param
+from tracekit.modules.machine.chains import SPREAD
 from tracekit.modules.sharing.orders import Sequential
 from tracekit.modules.sharing.sharing import Sharing
 from tracekit.stream import NO_BLOCK
-
-_SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Zeros(NamedTuple):
@@ -79,7 +78,7 @@ class Disco(Sharing):
         # Not where the page is still on a shared frame: what it is listed under must not change.
         if not s.whole[page]:
             return False
-        h.kin[page] = (s.block[page] + np.uint64(1)) * _SPREAD
+        h.kin[page] = (s.block[page] + np.uint64(1)) * SPREAD
         return True
 
 
@@ -170,7 +169,7 @@ class Segments(Sharing):
             for vm in site.trace.vms:
                 ppn = np.arange(int(first), min(int(last) + 1, vm.pages))
                 segment[vm.base + ppn] = ppn + 1
-        site.host.kin[:] = segment * _SPREAD
+        site.host.kin[:] = segment * SPREAD
         return Ranges(segment)
 
     @staticmethod

@@ -12,8 +12,8 @@ import numpy as np
 from tracekit import arrays
 from tracekit.host import NONE
 from tracekit.kernel import jit
+from tracekit.modules.machine.chains import chain_in, chain_out, entry_of
 
-_SPREAD = np.uint64(0x9E3779B97F4A7C15)
 #: Pages of a frame whose 16-bit count cannot tell how many (section 4.2).
 OVERFLOWS = 1 << 16
 #: Rows of ``sums``.
@@ -58,30 +58,14 @@ def make_groups(pages: int, vms: int) -> Groups:
 
 
 @jit
-def chain_of(g, key):
-    """Index of the hash chain of a key."""
-    return np.int64(((np.uint64(key) * _SPREAD) >> np.uint64(32)) & np.uint64(g.bucket.size - 1))
-
-
-@jit
-def group_of(g, key):
-    """The group of a key, or NONE."""
-    e = g.bucket[chain_of(g, key)]
-    while e != NONE and g.key[e] != key:
-        e = g.chain[e]
-    return e
-
-
-@jit
 def enter(g, key, zero, vm):
     """A page of a VM comes to the group of a key."""
-    e = group_of(g, key)
+    e = entry_of(g.bucket, g.chain, g.key, key)
     if e == NONE:
         e = g.unused[0]
         g.unused[0] = g.chain[e]
-        b = chain_of(g, key)
-        g.key[e], g.pages[e], g.zero[e], g.first[e], g.chain[e] = key, 0, zero, NONE, g.bucket[b]
-        g.bucket[b] = e
+        g.key[e], g.pages[e], g.zero[e], g.first[e] = key, 0, zero, NONE
+        chain_in(g.bucket, g.chain, key, e)
     pages = g.pages[e]
     if pages == 1:
         g.sums[SHARED, g.vm[g.first[e]]] += 1
@@ -111,7 +95,7 @@ def enter(g, key, zero, vm):
 @jit
 def leave(g, key, vm):
     """A page of a VM leaves the group of a key, in which it is."""
-    e = group_of(g, key)
+    e = entry_of(g.bucket, g.chain, g.key, key)
     pages = g.pages[e]
     if pages == OVERFLOWS:
         g.sums[OVERFLOW, g.vm[g.first[e]]] -= 1
@@ -156,13 +140,6 @@ def charge(g, e, vm, second, pages, change):
 @jit
 def drop_group(g, e):
     """The group has no pages any more."""
-    b = chain_of(g, g.key[e])
-    if g.bucket[b] == e:
-        g.bucket[b] = g.chain[e]
-    else:
-        before = g.bucket[b]
-        while g.chain[before] != e:
-            before = g.chain[before]
-        g.chain[before] = g.chain[e]
+    chain_out(g.bucket, g.chain, g.key[e], e)
     g.chain[e] = g.unused[0]
     g.unused[0] = e

@@ -14,12 +14,12 @@ from tracekit.duplicates import by_vm, one_word
 from tracekit.host import CHANGED, HINT, KNOWN, NONE, SHARED, Host, view
 from tracekit.kernel import entry, jit
 from tracekit.module import Out
+from tracekit.modules.machine.chains import SPREAD
 from tracekit.modules.machine.frames import high_of, label_of
 from tracekit.modules.sharing import churn
 from tracekit.modules.sharing.churn import Churn, follow, make_churn
 from tracekit.modules.sharing.groups import SUMS, Groups, enter, leave, make_groups
 
-_SPREAD = np.uint64(0x9E3779B97F4A7C15)
 _KINDS = ("zero", "within", "between")
 #: Rows of ``Counted.sums``.
 _SUMS = ("pages", "zero", "hints", "stale_hints")
@@ -133,7 +133,7 @@ def _settle(h, flags, changed, changes, zero, now, c):
     for i in range(changes[0]):
         page = changed[i]
         vm = h.page_vm[page]
-        f, digest, content = h.frame[page], h.digest[page], h.digest[page] ^ (high_of(h, page) * _SPREAD)
+        f, digest, content = h.frame[page], h.digest[page], h.digest[page] ^ (high_of(h, page) * SPREAD)
         kind = 0
         if flags[page] & KNOWN:
             kind |= _KNOWN

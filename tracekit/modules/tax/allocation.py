@@ -144,8 +144,7 @@ class Allocation(Module):
     @staticmethod
     @jit
     def on_event(s, t, vm, what, a):
-        if what == 0:  # clock
-            sampling.advance_clock(s, vm, t, a)
+        sampling.count_execution(s, t, vm, what, a)
 
     # ---------------------------------------------------------------------------------------- what happens over time
 

@@ -10,9 +10,7 @@ from tracekit.module import Out
 from tracekit.modules.machine import window
 from tracekit.modules.tax import sampler, sampling
 from tracekit.modules.tax.estimator import Estimator
-from tracekit.schema import EVENTS, SAMPLING
-
-_CLOCK = EVENTS.index("clock")
+from tracekit.schema import SAMPLING
 
 
 class Sampled(NamedTuple):
@@ -53,8 +51,7 @@ class EsxEstimator(Estimator):
     @staticmethod
     @jit
     def on_event(s, t, vm, what, a):
-        if what == _CLOCK:
-            sampling.advance_clock(s.samples, vm, t, a)
+        sampling.count_execution(s.samples, t, vm, what, a)
 
     def own_clocks(self) -> Mapping[str, int]:
         return {"sample": self._sampler.poll}

@@ -1,23 +1,21 @@
 """Page ages by scans of all accessed bits, as kstaled keeps them (Lagar-Cavilla et al., ASPLOS 2019)."""
 
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from tracekit.kernel import jit
 from tracekit.module import Duration, Out, param
 from tracekit.modules.machine import window
-from tracekit.modules.tax.accessed import accessed, clear, mark
+from tracekit.modules.tax.accessed import clear
 from tracekit.modules.tax.estimator import Estimator
-from tracekit.modules.tax.idle_bitmap import Bitmap
+from tracekit.modules.tax.scanner import Bits, Scanner
 from tracekit.schema import ESTIMATOR_AGES
 
 #: Ages are kept in 8 bits; pages that were never touched are of the last.
 OLDEST = 255
 
 
-class Kstaled(Estimator):
+class Kstaled(Scanner):
     """Ages pages by scans: 0 if touched since the scan before, else one more; the working set is what is young enough.
 
     The histogram of ages is the cold-age histogram of far memory, and the ages at which touched pages are found its
@@ -28,28 +26,16 @@ class Kstaled(Estimator):
     tables = (*Estimator.tables, ESTIMATOR_AGES)
 
     @dataclass(frozen=True)
-    class Params(Estimator.Params):
+    class Params(Scanner.Params):
         period: Duration = param(Duration(120 * 10**9), "how often all accessed bits are read and cleared", "ns", low=10**6)
 
-    def make(self, truth: window.Window) -> Bitmap:
+    def make(self, truth: window.Window) -> Bits:
         self._scanned = False
         self._age = np.full(self.site.trace.pages, OLDEST, np.uint8)
-        self._state = Bitmap(truth, accessed(self.site.trace.pages, len(self.site.trace.vms)))
-        return self._state
+        return super().make(truth)
 
-    @staticmethod
-    @jit
-    def on_access(s, vm, page):
-        window.see(s.truth, vm, page)
-        mark(s.accessed, vm, page)
-
-    def own_clocks(self) -> Mapping[str, int]:
-        return {"scan": self.params.period}
-
-    def observe(self, now: int, due: Collection[str], out: Out) -> None:
-        if "scan" not in due:
-            return
-        bits = self._state.accessed
+    def scan(self, now: int, out: Out) -> None:
+        bits = self.bits
         touched = bits.touched_in == bits.interval[0]
         before = self._age.copy()
         self._age[:] = np.where(touched, 0, np.minimum(self._age, OLDEST - 1) + 1)

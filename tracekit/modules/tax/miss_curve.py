@@ -16,6 +16,7 @@ from tracekit.module import Duration, Out, param
 from tracekit.modules.machine import window
 from tracekit.modules.machine.stack import Stack, stacks, touch
 from tracekit.modules.tax.estimator import Estimator
+from tracekit.modules.tax.watched import number
 from tracekit.spatial import hashes, limit
 
 
@@ -43,17 +44,16 @@ class MissCurve(Estimator):
 
     def make(self, truth: window.Window) -> Curves:
         pages, vms = self.site.trace.pages, self.site.host.vm
-        watched = hashes(pages, self.site.seed) <= limit(self.params.rate)
-        ends = np.cumsum(watched)
-        last = ends[vms.first + vms.pages - 1]
-        self._watched = np.diff(last, prepend=0)
+        watched = number(hashes(pages, self.site.seed) <= limit(self.params.rate), vms.first, vms.pages)
+        total = int(watched.pages.sum())
+        self._watched = watched.pages
         self._found: list[float | None] = [None] * len(vms)
         self._state = Curves(
             truth=truth,
-            number=np.where(watched, ends - 1, -1).astype(np.int32),
-            stack=stacks(int(ends[-1]), self._watched),
-            first=last - self._watched,
-            hits=np.zeros(int(ends[-1]) + 1, np.int64),
+            number=watched.number,
+            stack=stacks(total, watched.pages),
+            first=watched.first,
+            hits=np.zeros(total + 1, np.int64),
             accesses=np.zeros(len(vms), np.int64),
         )
         return self._state
@@ -62,10 +62,10 @@ class MissCurve(Estimator):
     @jit
     def on_access(s, vm, page):
         window.see(s.truth, vm, page)
-        number = s.number[page]
-        if number >= 0:
+        watched = s.number[page]
+        if watched >= 0:
             s.accesses[vm] += 1
-            others = touch(s.stack, vm, np.uint32(number))
+            others = touch(s.stack, vm, np.uint32(watched))
             if others >= 0:
                 s.hits[s.first[vm] + others] += 1
 

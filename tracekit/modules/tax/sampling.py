@@ -6,8 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from tracekit.kernel import jit
+from tracekit.schema import EVENTS
 from tracekit.stream import NO_PAGE
 
+_CLOCK = EVENTS.index("clock")
 #: 97.5 % quantile of the normal distribution: two-sided intervals of 95 %.
 Z95 = 1.959963984540054
 
@@ -71,11 +73,13 @@ def count_device_write(s, vm, page, to_device):
 
 
 @jit
-def advance_clock(s, vm, t, a):
-    """A clock event: the VM has executed ``a`` instructions by ``t``.
+def count_execution(s, t, vm, what, a):
+    """An event; one of the clock says that the VM has executed ``a`` instructions by ``t``.
 
     The time since the last one counts as executed in proportion to the instructions, up to all of it.
     """
+    if what != _CLOCK:
+        return
     passed, progress = t - s.clock[vm, 1], a - s.clock[vm, 2]
     if passed > 0:
         s.pace[vm] = 0.0

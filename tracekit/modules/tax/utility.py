@@ -17,6 +17,7 @@ from tracekit.modules.machine.stack import Stack, stacks, touch
 from tracekit.modules.tax import sampling
 from tracekit.modules.tax.allocation import Allocation
 from tracekit.modules.tax.max_min import fill
+from tracekit.modules.tax.watched import number
 from tracekit.spatial import hashes, limit
 
 #: Parts that a memory is dealt out in.
@@ -45,25 +46,22 @@ class Utility(Allocation):
 
     def _set_up(self) -> None:
         site, vms = self.site, self.site.host.vm
-        watched = hashes(site.trace.pages, site.seed) <= limit(self.params.watch)
-        watched[vms.first] = True  # a VM without a watched page would have no curve
-        ends = np.cumsum(watched)
-        self._watched = np.diff(ends[vms.first + vms.pages - 1], prepend=0)
-        self._number = np.where(watched, ends - 1, -1).astype(np.int32)
-        self._first = ends[vms.first + vms.pages - 1] - self._watched
-        self._hits = np.zeros(int(ends[-1]))
+        is_watched = hashes(site.trace.pages, site.seed) <= limit(self.params.watch)
+        is_watched[vms.first] = True  # a VM without a watched page would have no curve
+        self._watched = number(is_watched, vms.first, vms.pages)
+        self._hits = np.zeros(int(self._watched.pages.sum()))
 
     def own_state(self, samples: sampling.Samples) -> Curves:
-        stack = stacks(len(self._hits), self._watched)
-        return Curves(samples, self._number, stack, self._first, self._hits)
+        watched = self._watched
+        return Curves(samples, watched.number, stacks(len(self._hits), watched.pages), watched.first, self._hits)
 
     @staticmethod
     @jit
     def on_access(s, vm, page):
         sampling.count_touch(s.samples, vm, page)
-        number = s.number[page]
-        if number >= 0:
-            others = touch(s.stack, vm, np.uint32(number))
+        watched = s.number[page]
+        if watched >= 0:
+            others = touch(s.stack, vm, np.uint32(watched))
             if others >= 0:
                 s.hits[s.first[vm] + others] += 1.0
 
@@ -75,13 +73,12 @@ class Utility(Allocation):
     @staticmethod
     @jit
     def on_event(s, t, vm, what, a):
-        if what == 0:  # clock
-            sampling.advance_clock(s.samples, vm, t, a)
+        sampling.count_execution(s.samples, t, vm, what, a)
 
     def divide(self, least: np.ndarray, most: np.ndarray, memory: int) -> np.ndarray:
         vms = self.site.host.vm
-        curves = [self._hits[f : f + n] for f, n in zip(self._first, self._watched)]
-        scale = vms.pages / self._watched
+        curves = [self._hits[f : f + n] for f, n in zip(self._watched.first, self._watched.pages)]
+        scale = vms.pages / self._watched.pages
         targets = lookahead(curves, scale, least, most, memory, max(1, memory // _PARTS))
         self._hits *= self.params.decay
         return fill(targets, most, memory)  # what nobody would miss less by
