@@ -74,7 +74,7 @@ def _imports(policies: Mapping[str, type], others: Mapping[str, type]) -> str:
     """Bind every policy's functions, and every other stage's hooks, to the names that the code below uses."""
     lines = [
         "import numpy as np",
-        "from tracekit.kernel import entry, jit",
+        "from tracekit.kernel import entry, jit, rare",
         "from tracekit.prefetch import prefetch",
         f"may_share = {'sharing' in policies}",
         f"one_pool = {'tax' not in others}",

@@ -25,7 +25,7 @@ from tracekit.host import (
     SWAPPED,
     ZERO,
 )  # fmt: skip
-from tracekit.kernel import entry, jit
+from tracekit.kernel import entry, jit, rare
 
 # bind
 from tracekit.modules.machine.defaults import advised, changed, due, seen, trust
@@ -43,7 +43,7 @@ def scan(h, p, s, v, d, vm, budget):
         page = due(s, v, vm)
         if page < 0:
             return scanned
-        scan_page(h, p, s, v, d, page)
+        scan_page(h, p, s, v, d, np.uint32(page))
     return budget
 
 
@@ -64,7 +64,7 @@ def drop_hints(h):
             unlist(h, f)
 
 
-@jit
+@rare  # not that it is: it is large, and several kernels would each compile it
 def scan_page(h, p, s, v, d, page):
     """Look a page up by its content and share it, or make it a hint for a later match."""
     f = h.frame[page]
