@@ -14,7 +14,7 @@ import xxhash
 from tracekit.errors import TraceError
 from tracekit.metadata import infer_capabilities
 from tracekit.schema import CAPABILITIES, TRUTH_SUFFIX, ZERO_DIGEST
-from tracekit.stream import DTYPES, KIND_ORDER, NO_PAGE, Chunk, Ids, Source, merge
+from tracekit.stream import DTYPES, KIND_ORDER, NO_PAGE, Chunk, Ids, ReadAhead, Source, merge
 from tracekit.tracefile import BATCH_ROWS, TraceFile
 
 #: Times stay below this, so that sums of them fit 64 bits.
@@ -85,13 +85,19 @@ class Trace:
             pages=np.array([vm.pages for vm in self.vms], np.uint32),
         )
         sources: list[Source] = []
+        merged: ReadAhead | None = None
         try:
             for file, names in self.files:
                 if file.kind in columns:
                     wanted = [name for name in DTYPES if name == "t" or name in set(columns[file.kind])]
                     sources.append(Source(file, names, ids, wanted))
-            yield from merge(sources, rows)
+            chunks = merge(sources, rows)
+            if len(sources) > 1:
+                chunks = merged = ReadAhead(chunks)
+            yield from chunks
         finally:
+            if merged:
+                merged.close()
             for source in sources:
                 source.close()
 
