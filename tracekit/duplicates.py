@@ -162,7 +162,8 @@ def _count_parts(spread, bounds, bits, begin, end, counts) -> int:
     """Count the parts ``begin`` … ``end − 1``: how many distinct values there are. The table may grow until it is half empty."""
     most = int(np.diff(bounds[begin : end + 1]).max(initial=0))
     slots = max(8 << _LINE_BITS, 2 << most.bit_length())
-    return _count(spread, bounds, np.uint64(bits), begin, end, arrays.zeros(slots, np.uint64), np.zeros(slots, np.uint32), counts)
+    table = arrays.zeros(slots, np.uint64), np.zeros(slots, np.uint32)
+    return int(_count(spread, bounds, np.uint64(bits), begin, end, *table, counts))
 
 
 @intrinsic
@@ -222,11 +223,11 @@ def _fill(values, slot, over, low, shift, most):
     for k in range(np.uint64(values.size)):
         value = values[k] & mask
         line = (value >> shift) << _THREE
-        i = _find(slot, line, value, mask)
+        i = _find(slot, line, value, mask)  # pyright: ignore[reportCallIssue]
         while i == _EIGHT and patience >= 0:
             patience -= 1
             line = (line + _EIGHT) & last_slot
-            i = _find(slot, line, value, mask)
+            i = _find(slot, line, value, mask)  # pyright: ignore[reportCallIssue]
         if patience < 0:
             break
         i |= line
