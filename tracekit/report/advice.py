@@ -40,6 +40,9 @@ def savings(results: Results, trace: str, final: pl.DataFrame) -> Iterator[str]:
     possible, found = host["possible_reclaimed"], host["reclaimed"]
     if not possible or found > possible / 2 or not host["scanned"] or rate is None or total is None:
         return
+    own = (pl.col("variant") == host["variant"]) & (pl.col("param") == "scan_rate") & (pl.col("value") != "-1")
+    if results.variants.filter(own).collect().height:
+        return  # what some VMs' own rates mean for the others, whoever chose them knows better
     vms = final.filter((pl.col("vm") != "*") & (pl.col("variant") == host["variant"]))
     pace = float(vm_paces(float(rate), float(total), np.full(vms.height, -1.0))[0])
     largest = int(vms["pages"].max())  # pyright: ignore[reportArgumentType]
