@@ -66,6 +66,12 @@ def test_production_and_domains():
             assert frame["reclaimed"].item() == pytest.approx(frame.select("zero", "within", "between").sum_horizontal().item())
         check(frame, name)
         assert analysis.chart(frame).to_dict()
+    analysis = load("sharing_churn")
+    frame = analysis.table(results).collect()
+    still = frame.filter((pl.col("why") == "still") & (pl.col("variant") == frame["variant"][0]))
+    shared = results.savings.filter(pl.col("variant") == frame["variant"][0]).group_by("vm").last().collect()
+    assert still["pages"].sum() == shared.filter(pl.col("vm") == "*")["shared"].item()
+    assert analysis.chart(frame).to_dict()["facet"]
 
 
 @pytest.mark.slow

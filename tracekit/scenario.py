@@ -85,6 +85,9 @@ class VmParams:
     depart: Duration = param(Duration(0), "when it is powered off for good; rows after are ignored. 0: when its events say", "ns", low=0)
     reshare: str = param("", "when it gets other shares: '60s=2000 120s=500'; empty: never")
     sharing: bool = param(True, "its pages may be shared")
+    scan_rate: float = param(
+        -1.0, "its own rate of scanning for sharing, which sharing.total limits too; −1: sharing.rate", "page/s", low=-1.0, high=1e9
+    )
     salt: str = param("", "VMs of the same salt may share where sharing.domain is salted")
 
 
@@ -120,11 +123,11 @@ class Variant:
         return {stage: cls(params) for stage, (cls, params) in self.stages.items()}
 
     def vm_options(self, vms: Sequence[Vm]) -> dict[str, np.ndarray]:
-        """Per-VM arrays: min, max (pages), shares, place (page), node, sharing, salt (0: none), tax (−1: as the others), arrive and
-        depart (ns, 0: not by the scenario), reshare (a list of (ns, shares) each); and swap (pages, −1 without limit)."""
+        """Per-VM arrays: min, max (pages), shares, place (page), node, sharing, salt (0: none), scan_rate, tax (−1: as the others),
+        arrive and depart (ns, 0: not by the scenario), reshare (a list of (ns, shares) each); and swap (pages, −1 without limit)."""
         size = np.array([vm.pages for vm in vms], np.int64)
         options = {name: np.zeros_like(size) for name in ("min", "place", "node", "arrive", "depart")}
-        options |= {"tax": np.full(len(vms), -1.0), "reshare": np.empty(len(vms), object)}
+        options |= {"tax": np.full(len(vms), -1.0), "scan_rate": np.full(len(vms), -1.0), "reshare": np.empty(len(vms), object)}
         options["reshare"][:] = [[] for _ in vms]
         options |= {"max": size.copy(), "shares": np.maximum(size * 10 // 256, 1), "salt": np.zeros(len(vms), np.uint64)}
         options["sharing"] = np.ones(len(vms), np.bool_)
@@ -138,6 +141,7 @@ class Variant:
                 options["shares"][i] = given.shares or options["shares"][i]
                 options["place"][i] = pages_of(given.place)
                 options["node"][i], options["sharing"][i] = given.node, given.sharing
+                options["scan_rate"][i] = given.scan_rate
                 options["arrive"][i], options["depart"][i] = given.arrive, given.depart
                 options["tax"][i], options["reshare"][i] = given.tax, _schedule(given)
                 options["salt"][i] = xxhash.xxh3_64_intdigest(given.salt.encode()) if given.salt else 0
