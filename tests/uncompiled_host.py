@@ -187,21 +187,13 @@ def test_dominant_shares_of_memory_and_instructions_are_even(tmp_path):
     own = {"t": s * SECOND, "vm": ["a", "b"] * 19, "what": ["clock"] * 38, "a": executed, "seq": np.arange(38) + 10_000}
     files.append(write(tmp_path / "test.event.parquet", "event", 38, {"a": 20, "b": 20}, **own))
     free = dict.fromkeys(("high", "soft", "hard", "low"), 0)
-    results = replayed(files, memory=16, tax={"module": "drf", "sample": 20} | free)
-    conserved(results)
-    found = {vm: row["target"] for vm, row in rows_of(results, "allocation").items()}
     wanted = np.array([[12.0, 100], [6, 300]])
-    slow = dominant(wanted, np.array([12.0, 400]), np.ones(2))[:, 0]
-    assert slow == pytest.approx([7.2, 4.8], abs=0.01)
-    # What rounding leaves, one page, goes to whoever has least.
-    assert found == {"a": 7, "b": 5}
-    found = {
-        vm: row["target"]
-        for vm, row in rows_of(
-            replayed(files, memory=16, tax={"module": "drf", "sample": 20, "instructions": 3000} | free), "allocation"
-        ).items()
-    }
-    assert found == {"a": 6, "b": 6}  # with processors to spare memory alone counts, and is divided evenly
+    assert dominant(wanted, np.array([12.0, 400]), np.ones(2))[:, 0] == pytest.approx([7.2, 4.8], abs=0.01)
+    # Rounded down; the page that is left goes to whoever has least. With processors to spare memory alone is divided.
+    for instructions, expected in ((0, {"a": 7, "b": 5}), (3000, {"a": 6, "b": 6})):
+        results = replayed(files, memory=16, tax={"module": "drf", "sample": 20, "instructions": instructions} | free)
+        conserved(results)
+        assert {vm: row["target"] for vm, row in rows_of(results, "allocation").items()} == expected
 
 
 def test_a_trace_that_does_not_tell_instructions_has_no_second_resource(tmp_path):

@@ -14,9 +14,9 @@ from tracekit import rng
 from tracekit.errors import TraceError
 from tracekit.metadata import VmInfo
 from tracekit.schema import EVENTS
+from tracekit.stream import NO_PAGE
 from tracekit.tools.merge import merge
 from tracekit.tools.rewrite import Change, Rows, rewrite, target_of
-from tracekit.stream import NO_PAGE
 from tracekit.trace import MAX_VMS, Trace, open_traces
 
 _CLOCK = EVENTS.index("clock")
