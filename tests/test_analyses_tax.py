@@ -3,13 +3,18 @@
 import numpy as np
 import polars as pl
 import pytest
+from make_trace import write
 from reference_allocation import jain, revoked
 from run_analysis import ROOT, load
 
 import tracekit as tk
 from tracekit.modules.tax.targets import idle_price
 from tracekit.report import scores
+from tracekit.report.cost import Costs
+from tracekit.results import Results
 from tracekit.synth import synthesize
+from tracekit.tools.consolidate import consolidate
+from tracekit.trace import open_trace
 
 MB = 256  # pages
 #: Figure 7 at a thirty-second of its size: 358 MB for guests and 6 % of the memory free.
@@ -136,3 +141,53 @@ def test_vms_that_take_turns_need_half():
     turns = np.array([[256.0, 0], [0, 256]] * 10)
     rows = analysis._by_number(turns, 0.0, np.random.default_rng(0))
     assert (rows[1]["peaks"], rows[1]["together"], rows[1]["gain"]) == (2, 1, 2) and rows[1]["correlation"] == pytest.approx(-1)
+
+
+def told(**tables):
+    """Results as a replay of two seeds of one to four VMs might have given them."""
+    results = Results()
+    for name, rows in tables.items():
+        results._add(name, "v", pl.LazyFrame(rows))
+    return results
+
+
+def test_vms_fit_up_to_the_first_number_that_is_too_slow():
+    """VMs that wait for 0.02, 0.04, 0.3 and 0.05 s of each second, a little more with the second seed; each peaks at 40 of 100 MiB."""
+    waits = {1: 0.02, 2: 0.04, 3: 0.3, 4: 0.05}
+    cells = [
+        {"variant": "v", "trace": f"x-{n}vms-{seed}", "n": n, "wait": wait + 0.01 * seed} for n, wait in waits.items() for seed in (0, 1)
+    ]
+    key = lambda cell: {"variant": cell["variant"], "trace": cell["trace"]}  # noqa: E731
+    names = lambda cell: [f"vm-{i}" for i in range(cell["n"])]  # noqa: E731
+    zero = dict.fromkeys(("cold", "minor", "double_paged", "page_outs", "shared_out", "guest_major", "guest_page_outs"), 0)
+    runs = [key(c) | {"synthetic": True, "memory": 100 << 20, "vms": " ".join(f"{vm}=64" for vm in names(c)), "span": 10**9} for c in cells]
+    faults = [key(c) | {"vm": vm, "major": round(c["wait"] * 1e6) * (vm == "vm-0")} | zero for c in cells for vm in names(c)]
+    peaks = [key(c) | {"vm": vm, "peak": 40 * MB} for c in cells for vm in names(c)]
+    vms = [key(c) | {"vm": vm, "t": 0, "breaks": 0} for c in cells for vm in names(c)]
+    results = told(runs=runs, faults=faults, vm=vms, working_set_summary=peaks, allocation=vms)
+    analysis, costs = load("multiplexing"), Costs(fault=0, page_in=1000)  # pyright: ignore
+    for slowdown, fits, surely, beyond in ((1.01, 0, 0, 1), (1.06, 2, 0, 3), (1.2, 2, 2, 3), (1.31, 4, 2, None)):
+        frame = analysis.table(results, slowdown, costs).collect()
+        row = frame.filter(view="fits").row(0, named=True)
+        assert (row["vms"], row["surely"], row["next"], row["reserved"]) == (fits, surely, beyond, 2)
+    replayed = frame.filter(view="replayed")
+    assert replayed["slowdown"].to_list() == pytest.approx([1.025, 1.045, 1.305, 1.055])
+    assert replayed["mean"].to_list() == pytest.approx([1.025, 1.0225, 1 + 0.305 / 3, 1 + 0.055 / 4])
+    assert (replayed["high"] - replayed["slowdown"]).to_list() == pytest.approx([12.706 * 0.005] * 4)  # two seeds, 0.01 apart
+    assert analysis.chart(frame).to_dict()["layer"]
+
+
+def test_more_vms_fit_than_their_peaks_would_allow(tmp_path):
+    """A VM that uses 96 of its 128 pages for a tenth of the time and 16 else, in copies, on a host of 128 pages (synthetic)."""
+    t = np.arange(0, 60_000, 25) * 10**6
+    busy = (t >= 24 * 10**9) & (t < 30 * 10**9)
+    ppn = np.arange(len(t)) % np.where(busy, 96, 16)
+    access = write(tmp_path / "x.access.parquet", "access", len(t), {"a": 128}, "x", t=t, ppn=ppn)
+    files = [path for n in (1, 2, 3, 6) for seed in (0, 1, 2) for path in consolidate(open_trace(access), n, tmp_path / "made", seed=seed)]
+    tax = {"module": "esx", "rate": 0.75, "overhead": 0, "period": "2s"}
+    results = tk.replay(files, PRESSED | {"host": {"memory": 128 * 4096}, "tax": tax})
+    frame = load("multiplexing").table(results, 1.01).collect()
+    slowdown = dict(frame.filter(view="replayed").select("vms", "slowdown").iter_rows())
+    assert slowdown[1] < 1.001 and slowdown[1] < slowdown[2] <= slowdown[6]
+    fits = frame.filter(view="fits").row(0, named=True)
+    assert fits["vms"] >= 2  # where 2 × 96 pages would not
