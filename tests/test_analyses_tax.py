@@ -37,17 +37,21 @@ def taxed(tmp_path_factory):
 
 def test_the_idle_vm_shrinks_as_the_equilibrium_says_and_the_busy_one_gains(taxed):
     analysis = load("idle_tax")
-    frame = analysis.table(taxed).collect()
+    both = analysis.table(taxed).collect()
+    frame = both.filter(view="time")
     last = frame.filter(pl.col("t") >= 340)
+    settled = both.filter(view="settled")
+    assert len(settled) == 8 and settled["truth"].unique().sort().to_list() == [1.25, 6.25]
     for rate, vm, held in ((0, "idle", 179), (0, "busy", 179), (0.75, "busy", 239), (0.75, "idle", 119)):
         mine = last.filter((pl.col("rate") == rate) & (pl.col("vm") == vm))
         # With the tax the estimate is still above the truth, and noisy with 100 pages of a sample.
         assert mine["held"].mean() * SCALE == pytest.approx(held, abs=1 if rate == 0 else 15), (rate, vm)
         assert mine["held"].to_numpy() == pytest.approx(mine["equilibrium"].to_numpy(), rel=0.05)
+        assert (settled.filter(rate=rate, vm=vm)["predicted"] * SCALE).to_list() == pytest.approx([held] * 2, abs=0.5)
     late = frame.filter((pl.col("vm") == "busy") & (pl.col("t") > 200)).group_by("rate").agg(pl.col("page_ins").sum())
     ins = dict(late.iter_rows())
     assert ins[0.75] < 0.1 * ins[0]
-    assert analysis.chart(frame).to_dict()["hconcat"]
+    assert analysis.chart(both).to_dict()["hconcat"]
 
 
 def test_targets_are_those_of_the_slow_twin_at_the_estimates(taxed):
