@@ -173,6 +173,20 @@ def test_new_shares_move_memory_at_once(tmp_path):
     assert frame.filter(pl.col("t") >= 8 * SECOND).select("a", "b").unique().rows() == [(5, 15)]
 
 
+@pytest.mark.parametrize("balloon", [None, {"module": "esx", "inflate": 4 * PAGE}])
+def test_a_vm_holds_no_more_than_its_max_where_memory_is_to_spare(balloon, tmp_path):
+    vms = [{"name": "a", "max": 8 * PAGE}]
+    results = replayed(capture(tmp_path, rows=400), vms, 200, replay={"report": "1s"}, **({"balloon": balloon} if balloon else {}))
+    late = results.allocation.filter(pl.col("t") > 10 * SECOND).collect()
+    held = {vm: late.filter(vm=vm)["resident"] for vm in VMS}
+    assert late["state"].unique().to_list() == ["high"]
+    assert held["a"].max() <= 8 + 4  # what it touches between two polls
+    assert held["a"].mean() <= 9.5
+    assert held["b"].max() == 16
+    taken = late.filter(vm="a")["ballooned"]
+    assert (taken.max() == 12) if balloon else (taken.max() == 0)
+
+
 def test_dominant_shares_of_memory_and_instructions_are_even(tmp_path):
     """a touches 12 pages and executes 100 instructions a second, b 6 and 300; there are 12 pages and (seen at most) 400 a second.
 
