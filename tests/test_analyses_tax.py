@@ -112,12 +112,13 @@ def test_five_vms_share_before_they_swap_and_the_idle_one_comes_back(booted):
     host, sql = frame.filter(pl.col("vm") == "*"), frame.filter(pl.col("vm") == "sql")
     boot = host.filter(pl.col("t") <= 60)
     assert boot["saved"].max() > 20 and boot["swapped"].max() < 0.05 * boot["saved"].max()  # zero pages
+    assert host["swapped"].max() * 16 < 35 and host.filter(pl.col("t") > 140)["swapped"].max() * 16 < 20  # as in the paper
     assert host["shared_out"][0] > host["swapped"].max()
     assert host["resident"].max() > 64  # allocations above machine memory, through sharing
     assert np.allclose(host["memory"], host["overhead"] + host["used"] + host["free"])
     at = lambda low, high: sql.filter(pl.col("t").is_between(low, high))  # noqa: E731
     assert at(340, 360)["target"].min() == at(0, 480)["min"][0] == 10  # the idle VM is at its min
-    assert at(340, 360)["resident"].max() <= 10.5
+    assert at(340, 360)["resident"].max() <= 10 + 0.02 * 54  # free memory between 4 and 6 % is short for nobody
     assert at(440, 480)["resident"].max() > at(340, 360)["resident"].max() + 0.1  # and rises again
     assert sql["ballooned"].max() <= 0.65 * 20
     assert analysis.chart(frame).to_dict()["vconcat"]

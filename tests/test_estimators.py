@@ -23,6 +23,7 @@ from tracekit.modules.tax.esx_estimator import EsxEstimator
 from tracekit.modules.tax.idle_bitmap import IdleBitmap
 from tracekit.modules.tax.kstaled import Kstaled
 from tracekit.modules.tax.miss_curve import MissCurve
+from tracekit.modules.tax.regions import regions, split
 from tracekit.modules.tax.sampling import Averages, interval, standard_error
 from tracekit.scenario import variants
 from tracekit.testing import check
@@ -287,6 +288,19 @@ def test_regions_stay_within_their_limits(hot_and_cold):
     assert damon["least"].min() >= 5
     assert (damon["most"] <= damon["limit"]).all()
     assert damon.filter(pl.col("limit") > 300)["most"].max() > 96  # two for each stretch, hot or cold
+
+
+def test_three_parts_when_the_number_is_that_of_the_last_split():
+    """Four regions split in two; nine are too many to split, and are forgotten; then four again split in three, as in the kernel."""
+    r = regions(np.array([900]), 4, 16, rng.streams(1, 0, "test"))
+    with np.errstate(over="ignore"):
+        split(r, 0)
+        assert (r.number[0], r.before[0]) == (8, 4)
+        for number, after in ((9, 9), (4, 12), (3, 6)):
+            r.number[0] = number
+            r.start[0, : number + 1] = np.arange(number + 1) * 100
+            split(r, 0)
+            assert r.number[0] == after
 
 
 # ------------------------------------------------------------------------------------------------- scenarios, real traces

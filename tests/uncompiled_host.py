@@ -173,6 +173,23 @@ def test_new_shares_move_memory_at_once(tmp_path):
     assert frame.filter(pl.col("t") >= 8 * SECOND).select("a", "b").unique().rows() == [(5, 15)]
 
 
+def test_targets_do_not_count_on_savings_that_are_gone(tmp_path):
+    """Two VMs of 20 equal pages each fit into 24; at 10 s all their contents become different, before targets are due at 14 s."""
+    rows = [(t, vm, ppn) for t in (0, 10) for vm in ("a", "b") for ppn in range(20)]
+    t, vm, ppn = (list(column) for column in zip(*rows))
+    vms, times = {"a": 20, "b": 20}, np.array(t) * SECOND
+    digests = np.array([1 if when == 0 else 100 + i for i, when in enumerate(t)], np.uint64)
+    content = write(tmp_path / "x.content.parquet", "content", 80, vms, t=times, vm=vm, ppn=ppn, digest=digests, seq=np.arange(80) * 2 + 1)
+    again = np.append(times, 20 * SECOND)
+    access = write(tmp_path / "x.access.parquet", "access", 81, vms, t=again, vm=[*vm, "a"], ppn=[*ppn, 0], seq=np.arange(81) * 2)
+    sharing = {"module": "esx", "rate": 100, "total": 200}
+    scenario = {"tax": {"reallocate": "7s", "period": "1h"}, "sharing": sharing, "replay": {"report": "1s"}}
+    host = conserved(replayed([access, content], memory=28, **scenario)).filter(pl.col("why") == "report")
+    before, after = host.filter(pl.col("t") < 10 * SECOND)[-1], host.filter(pl.col("t").is_between(11 * SECOND, 14 * SECOND, closed="none"))
+    assert before["saved"].item() > 20 and before["target"].item() == 40
+    assert (after["saved"] == 0).all() and after["target"].max() <= 24
+
+
 @pytest.mark.parametrize("balloon", [None, {"module": "esx", "inflate": 4 * PAGE}])
 def test_a_vm_holds_no_more_than_its_max_where_memory_is_to_spare(balloon, tmp_path):
     vms = [{"name": "a", "max": 8 * PAGE}]
