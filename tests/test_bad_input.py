@@ -175,7 +175,7 @@ BAD_SCENARIOS = {
     "[tax]\nmodule = 'esx'\nrate = 1": "at τ = 1 an idle page would be infinitely dear",
     "[tax]\nmodule = 'progressive'\nrate = 1": "at τ = 1 an idle page would be infinitely dear",
     "[tax]\nmodule = 'per-vm'\n[[vm]]\ntax = 1": "at τ = 1 an idle page would be infinitely dear",
-    "[tax]\nmodule = 'esx'\nrate = -0.1": "out of bounds",
+    "[tax]\nmodule = 'esx'\nrate = -0.1": "expected a number from 0 to 0.999999",
     "[tax]\nmodule = 'esx'\n[[vm]]\nreshare = '1s=99999999999999999999'": "shares must be positive, and no more than",
     "[host]\nswap = '1KiB'\n[tax]\nmodule = 'esx'\noverhead = 0": "must fit the swap space, which is 0 B",
     "[tax]\nmodule = 'esx'\nrate = nan": "finite",
