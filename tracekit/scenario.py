@@ -35,13 +35,18 @@ from tracekit import registry
 from tracekit.errors import ScenarioError, nearest
 from tracekit.module import Duration, Module, Size, pages_of, param, parse_param
 from tracekit.trace import Vm
-from tracekit.units import parse_schedule
+from tracekit.units import format_pages, parse_schedule
 
 #: More variants than this would not fit into memory together.
 MAX_VARIANTS = 10_000
 PRESETS = ("esx", "sharing", "paging", "balloon", "swap", "tax", "remap", "tier", "working-set", "estimators", "esxi")
 #: Families of observers: a scenario may have several modules of one beside each other, as stages ``family_label``.
 BESIDE = ("estimate", "watch")
+#: The highest tax rate τ, and why it is not 1 (paper section 5.2).
+MOST_TAX = 1 - 2**-20
+NOT_ALL = "at τ = 1 an idle page would be infinitely dear, k = 1/(1 − τ), and a VM could lose all that it does not touch at once"
+#: Most shares of a VM, so that sums of them fit 64 bits.
+MOST_SHARES = 1 << 40
 #: ``stage.module = "none"`` leaves a stage out.
 NO_MODULE = "none"
 
@@ -71,11 +76,11 @@ class VmParams:
 
     name: str = param("*", "VM name or pattern with * and ?")
     min: Size = param(Size(0), "guaranteed memory", "byte", low=0, high=1 << 44)
-    max: Size = param(Size(0), "most memory that the VM may hold; 0: its size", "byte", low=0, high=1 << 44)
-    shares: int = param(0, "shares; 0: ten a MiB of its size", low=0, high=1 << 40)
+    max: Size = param(Size(0), "most memory that the VM may hold, even where there is more; 0: its size", "byte", low=0, high=1 << 44)
+    shares: int = param(0, "shares; 0: ten a MiB of its size", low=0, high=MOST_SHARES)
     place: Size = param(Size(0), "machine address of its page 0, for remapping", "byte", low=0, high=1 << 43)
     node: int = param(0, "NUMA node that its memory lies on", low=0, high=1023)
-    tax: float = param(-1.0, "its own tax rate τ, for tax.per-vm; −1: tax.rate", low=-1.0, high=1 - 2**-20)
+    tax: float = param(-1.0, "its own tax rate τ, for tax.per-vm; −1: tax.rate", low=-1.0, high=MOST_TAX, why=NOT_ALL)
     arrive: Duration = param(
         Duration(0),
         "when it is powered on, from the first row; rows before are ignored. 0: it is there, or its boot event says",
@@ -146,17 +151,20 @@ class Variant:
                 options["tax"][i], options["reshare"][i] = given.tax, _schedule(given)
                 options["salt"][i] = xxhash.xxh3_64_intdigest(given.salt.encode()) if given.salt else 0
                 if options["min"][i] > options["max"][i]:
-                    raise ScenarioError(f"[[vm]] name = {given.name!r}: min is larger than max or than the size of VM {vms[i].name!r}")
+                    raise ScenarioError(
+                        f"[[vm]] name = {given.name!r}: min is larger than max or than the size of VM {vms[i].name!r}: "
+                        f"{format_pages(options['min'][i])} of {format_pages(options['max'][i])}"
+                    )
                 if 0 < given.depart <= given.arrive:
                     raise ScenarioError(f"[[vm]] name = {given.name!r}: it departs no later than it arrives")
-        return options | {"swap": np.array([pages_of(self.host.swap) or -1], np.int64)}
+        return options | {"swap": np.array([pages_of(self.host.swap) if self.host.swap else -1], np.int64)}
 
 
 def _schedule(vm: VmParams) -> list[tuple[int, int]]:
     try:
         steps = parse_schedule(vm.reshare, int)
-        if any(shares <= 0 for _, shares in steps):
-            raise ValueError("shares must be positive")
+        if any(not 0 < shares <= MOST_SHARES for _, shares in steps):
+            raise ValueError(f"shares must be positive, and no more than {MOST_SHARES}")
     except ValueError as error:
         raise ScenarioError(f"[[vm]] reshare = {vm.reshare!r}: {error}; expected steps such as '60s=2000 120s=500'") from None
     return steps

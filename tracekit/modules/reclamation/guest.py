@@ -67,9 +67,9 @@ class Reclaiming(Module):
     template: ClassVar[str]  # file of its kernels
     guests: Guests
 
-    def shortfall(self) -> np.ndarray:
-        """Pages by VM that the targets ask for and this module cannot get from the guest: the host pages them out."""
-        return np.maximum(self.site.host.vm.pages - self.site.host.target, 0)
+    def shortfall(self, goal: np.ndarray) -> np.ndarray:
+        """Pages by VM beyond ``goal`` that this module cannot get from the guest: the host pages them out."""
+        return np.maximum(self.site.host.vm.pages - goal, 0)
 
     def wanted(self, now: int) -> np.ndarray:
         """Pages by VM that the guest is to do without."""
