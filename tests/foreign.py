@@ -487,11 +487,13 @@ def elf(rng: np.random.Generator) -> Foreign:
 
 @made
 def kdump(rng: np.random.Generator) -> Foreign:
-    """Pages 1, 3, 9 and 11 of 16 are in the dump: plain, by zlib, by snappy, by zstd."""
-    pages = memory(rng, 4)
-    numbers = [1, 3, 9, 11]
+    """Pages 1, 3, 9, 11 and 12 of 16 are in the dump: plain, by zlib, by snappy, by zstd, by LZO."""
+    pages = [*memory(rng, 4), bytes([7]) * PAGE]
+    numbers = [1, 3, 9, 11, 12]
     packed = [pages[0], zlib.compress(pages[1]), pa.compress(pages[2], "snappy", asbytes=True), pa.compress(pages[3], "zstd", asbytes=True)]
-    packed, flags = zip(*((p, f) if len(p) <= PAGE else (q, 0) for p, f, q in zip(packed, (0, 1, 4, 32), pages, strict=True)), strict=True)
+    packed += [bytes([18, 7, 32]) + bytes(15) + bytes([4095 - 2 - 31 - 15 * 255, 0, 0, 17, 0, 0])]
+    triples = zip(packed, (0, 1, 4, 32, 2), pages, strict=True)
+    packed, flags = zip(*((p, f) if len(p) <= PAGE else (q, 0) for p, f, q in triples), strict=True)
     header = b"KDUMP   " + struct.pack("<i", 6) + bytes(390 + 22) + struct.pack("<IiiII", 0, PAGE, 1, 2, 16)
     bitmap = sum(1 << number for number in numbers).to_bytes(2, "little")
     at, descriptors = PAGE * 5, b""
@@ -504,6 +506,19 @@ def kdump(rng: np.random.Generator) -> Foreign:
     return Foreign(
         "x.kdump", "content", "ppn digest", list(packed), [[(n, digest(p))] for n, p in zip(numbers, pages, strict=True)], head=head
     )
+
+
+@made
+def kdump_flattened(rng: np.random.Generator) -> Foreign:
+    """The same, in pieces; the first piece is written anew at the end, as the dump's header is."""
+    plain = kdump(rng)
+    head = b"makedumpfile".ljust(16, b"\0") + struct.pack(">qq", 1, 1) + bytes(PAGE - 32)
+    starts = np.cumsum([len(plain.head), *map(len, plain.records)]).tolist()
+    wrong = plain.head[:428] + bytes(PAGE - 428)
+    head += struct.pack(">qq", 0, PAGE) + wrong + struct.pack(">qq", 0, len(plain.head)) + plain.head
+    plain.records = [struct.pack(">qq", start, len(body)) + body for start, body in zip(starts, plain.records, strict=False)]
+    plain.head, plain.tail = head, struct.pack(">qq", -1, -1)
+    return plain
 
 
 def vmware_tag(name: str, value: int, *indices: int) -> bytes:

@@ -71,7 +71,7 @@ def test_the_format_is_recognised(name, tmp_path):
     made = foreign(name)
     (tmp_path / made.name).write_bytes(made.whole)
     if "format" not in made.options:
-        aliases = {"swiotlb": "dma", "qemu-balloon": "qemu", "vscsi-1": "vscsi", "lcs-described": "lcs"}
+        aliases = {"kdump-flattened": "kdump", "swiotlb": "dma", "qemu-balloon": "qemu", "vscsi-1": "vscsi", "lcs-described": "lcs"}
         format = recognise(Source(tmp_path / made.name))
         assert not isinstance(format, str)
         assert format.name == aliases.get(name, name)
