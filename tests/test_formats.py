@@ -272,6 +272,20 @@ def test_real_perf_lackey_and_qemu(tmp_path):
     assert dropped["page that leaves the balloon"] == 12
 
 
+def test_real_blkparse_moves_the_bytes_that_its_own_summary_counts(tmp_path):
+    found, dropped = real("blkparse.txt", "io", tmp_path)
+    text = (DATA / "blkparse.txt").read_text()
+    read, written = (int(n) * 1024 for n in re.search(r"Reads Queued: +\d+, +(\d+)KiB\s+Writes Queued: +\d+, +(\d+)KiB", text).groups())
+    discarded = sum(int(n) * 512 for n in re.findall(r" Q +DS \d+ \+ (\d+)", text))  # which the summary counts as written
+    assert found.filter(~pl.col("to_device"))["bytes"].sum() == read
+    assert found.filter(pl.col("to_device"))["bytes"].sum() == written - discarded
+    assert set(dropped) == {
+        "record of no request (plug, unplug, message, flush)",
+        "another action than Q and B on a request",
+        "request that moves no data (discard, flush)",
+    }
+
+
 # ------------------------------------------------------------------------------------------------ series, options, bounds
 
 

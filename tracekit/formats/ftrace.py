@@ -6,22 +6,20 @@ from collections.abc import Callable
 from tracekit.formats.source import Source
 from tracekit.formats.text import first_lines
 
-_FTRACE = "{*}[{cpu:dec}] {flags:word} {t:seconds}: "
-_TRACE_CMD = "{*}[{cpu:dec}] {t:seconds}: "
-_PERF = "{*}[{cpu:dec}] {t:seconds}: {system:word}:"
-
+#: What stands before an event's name, for ``Patterns``: ftrace's own way, trace-cmd's, perf's.
+HEADS = ("{*}[{cpu:dec}] {flags:word} {t:seconds}: ", "{*}[{cpu:dec}] {t:seconds}: ", "{*}[{cpu:dec}] {t:seconds}: {system:word}:")
 #: Lines that no event is in.
 COMMENTS = {"# what the tracer itself says": "#{*}"}
 
 
-def event(name: str, arguments: str) -> tuple[str, ...]:
-    """Patterns of an event's lines."""
-    return tuple(f"{before}{name}: {arguments}" for before in (_FTRACE, _TRACE_CMD, _PERF))
+def event(name: str, arguments: str) -> str:
+    """The pattern of an event's lines."""
+    return f"{{head}}{name}: {arguments}"
 
 
-def any_event(names: bytes) -> tuple[str, ...]:
-    """Patterns of all lines whose event's name begins so."""
-    return tuple(f"{before}{names.decode()}{{*}}" for before in (_FTRACE, _TRACE_CMD, _PERF))
+def any_event(names: str) -> str:
+    """The pattern of all lines whose event's name begins so."""
+    return f"{{head}}{names}{{*}}"
 
 
 def has_event(names: bytes) -> Callable[[Source], bool]:
