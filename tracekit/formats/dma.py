@@ -37,7 +37,7 @@ _PATTERNS = Patterns(
     },
     ftrace.HEADS,
 )
-_ONLY_BOUNCED = Patterns({"bounced": _BOUNCED}, heads=ftrace.HEADS)
+_ONLY_BOUNCED = Patterns({"bounced": _BOUNCED.replace("{head}", "{*}")})
 _TO_DEVICE = {"TO_DEVICE": 1, "FROM_DEVICE": 0}
 _ALL_ONES = (1 << 64) - 1
 

@@ -56,11 +56,11 @@ def _is_at(data, at, end, literals, begin, stop):
 
 
 @entry
-def parse_lines(data, literals, ops, starts, groups, heads, kept, which, values, counts):
+def parse_lines(data, literals, ops, starts, fields, groups, ways, plain, kept, which, values, counts):
     """Match every line. Returns rows; ``counts`` are lines by pattern, and last those that match none.
 
-    ``starts`` are where the operations of ``heads[0]`` heads begin, whose fields are the first ``heads[1]`` columns, then those
-    of ``heads[2]`` patterns without a head, then those of the patterns with one. ``groups`` has no heads.
+    ``starts`` are where the operations of ``ways`` heads begin, then those of ``plain`` patterns without a head, then those of
+    the patterns with one; ``fields`` says likewise which columns each of them fills in, ``groups`` which group a pattern is of.
     """
     rows, at = 0, 0
     while at < data.size and rows < which.size:
@@ -73,7 +73,7 @@ def parse_lines(data, literals, ops, starts, groups, heads, kept, which, values,
         while at < end and _is_blank(data[at]):
             at += 1
         if at < end:
-            matched = _first_match(data, at, end, literals, ops, starts, groups, heads, values, rows)
+            matched = _first_match(data, at, end, literals, ops, starts, fields, groups, ways, plain, values, rows)
             if matched < 0:
                 counts[counts.size - 1] += 1
             else:
@@ -86,18 +86,16 @@ def parse_lines(data, literals, ops, starts, groups, heads, kept, which, values,
 
 
 @jit
-def _first_match(data, begin, end, literals, ops, starts, groups, heads, values, row):
+def _first_match(data, begin, end, literals, ops, starts, fields, groups, ways, plain, values, row):
     """The group of the first pattern that a line matches, −1 if it matches none; its fields go to ``values[row]``."""
-    ways, own, plain = heads[0], heads[1], heads[2]
     for way in range(-1, ways):  # −1: patterns without a head
-        for column in range(own):
-            values[row, column] = np.uint64(0)
         at = begin if way < 0 else _matched_to(data, begin, end, literals, ops, starts[way], values, row)
         if at >= 0:
             for pattern in range(0 if way < 0 else plain, plain if way < 0 else groups.size):
-                for column in range(own, values.shape[1]):
-                    values[row, column] = np.uint64(0)
                 if _matched_to(data, at, end, literals, ops, starts[ways + pattern], values, row) >= 0:
+                    for column in range(values.shape[1]):
+                        if not (fields[ways + pattern, column] or (way >= 0 and fields[way, column])):
+                            values[row, column] = np.uint64(0)  # what patterns that did not match have left there
                     return groups[pattern]
     return -1
 

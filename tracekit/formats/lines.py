@@ -21,6 +21,7 @@ import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,8 @@ from tracekit.formats import line_kernels as kernels
 from tracekit.formats.source import BLOCK_BYTES, Stream
 
 _NUMBERS = {"hex": kernels.HEX, "dec": kernels.DEC, "int": kernels.INT, "char": kernels.CHAR, "seconds": kernels.SECONDS}
+#: Operations whose field takes two columns: a hash, and where the text lies.
+_TEXTS = (kernels.WORD, kernels.FIND, kernels.REST)
 _HEAD = "{head}"
 _PIECES = re.compile(r"\{(\*)\}|\{(\w+):(\w+)\}|( +)|((?:\{\{|[^{ ])+)")
 
@@ -53,19 +56,19 @@ class Patterns:
         self._width = 0
         named = list(enumerate([*patterns.values(), *(skipped or {}).values()]))
         grouped = [(group, text) for group, texts in named for text in ((texts,) if isinstance(texts, str) else texts)]
-        literals, ops, starts, groups = bytearray(), [], [0], []
-        for head in heads:
-            ops += [*self._compile(head, literals), (kernels.THERE, 0, 0, -1)]
+        grouped.sort(key=lambda pair: pair[1].startswith(_HEAD))
+        literals, ops, starts = bytearray(), list[tuple[int, int, int, int]](), [0]
+        for text, end in [*((head, kernels.THERE) for head in heads), *((text, kernels.END) for _, text in grouped)]:
+            ops += [*self._compile(text.removeprefix(_HEAD), literals), (end, 0, 0, -1)]
             starts.append(len(ops))
-        own = self._width
-        for group, text in sorted(grouped, key=lambda pair: pair[1].startswith(_HEAD)):
-            ops += [*self._compile(text.removeprefix(_HEAD).strip(" "), literals), (kernels.END, 0, 0, -1)]
-            starts.append(len(ops))
-            groups.append(group)
-        plain = sum(not text.startswith(_HEAD) for _, text in grouped)
         self._literals = np.frombuffer(bytes(literals) + b"\0", np.uint8)
-        self._ops, self._starts, self._groups = (np.array(made, np.int64) for made in (ops, starts, groups))
-        self._heads = np.array([len(heads), own, plain], np.int64)
+        self._ops, self._starts, self._groups = (np.array(made, np.int64) for made in (ops, starts, [group for group, _ in grouped]))
+        self._fields = np.zeros((len(starts) - 1, max(self._width, 1)), np.bool_)
+        for i, (begin, stop) in enumerate(pairwise(starts)):
+            for op, _, _, column in ops[begin:stop]:
+                if column >= 0:
+                    self._fields[i, column : column + (2 if op in _TEXTS else 1)] = True
+        self._ways, self._plain = len(heads), sum(not text.startswith(_HEAD) for _, text in grouped)
 
     def _compile(self, text: str, literals: bytearray) -> list[tuple[int, int, int, int]]:
         """One row (operation, begin and end of its literal, column) for each piece of the pattern."""
@@ -99,9 +102,9 @@ class Patterns:
     def parse(self, block: np.ndarray) -> "Parsed":
         """Parse a block of whole lines."""
         lines = int(np.count_nonzero(block == ord("\n")))
-        which, values = np.empty(lines, np.int16), np.zeros((lines, max(self._width, 1)), np.uint64)
+        which, values = np.empty(lines, np.int16), np.empty((lines, max(self._width, 1)), np.uint64)
         counts = np.zeros(len(self.names) + 1, np.int64)
-        tables = self._literals, self._ops, self._starts, self._groups, self._heads
+        tables = self._literals, self._ops, self._starts, self._fields, self._groups, self._ways, self._plain
         rows = kernels.parse_lines(block, *tables, self._kept, which, values, counts)
         return Parsed(block, self, which[:rows], values[:rows], counts)
 

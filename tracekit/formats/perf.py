@@ -13,7 +13,8 @@ from tracekit.formats.lines import Patterns
 from tracekit.formats.source import Source
 from tracekit.formats.text import any_line
 
-_WHO = ("{*} {pid:dec}/{tid:dec} [{cpu:dec}] {t:seconds}: ", "{*} {pid:dec} [{cpu:dec}] {t:seconds}: ", "{*} {pid:dec} {t:seconds}: ",
+#: Who and when, in the order in which they are tried: that of the commands above first.
+_WHO = ("{*} {pid:dec} {t:seconds}: ", "{*} {pid:dec}/{tid:dec} [{cpu:dec}] {t:seconds}: ", "{*} {pid:dec} [{cpu:dec}] {t:seconds}: ",
         "{*} {pid:dec}/{tid:dec} {t:seconds}: ")  # fmt: skip
 _FAULTS = Patterns(
     {"fault": [f"{{head}}{before}{name}: {{address:hex}} {{*}}" for before in ("", "{period:dec} ") for name in
@@ -28,7 +29,7 @@ _SAMPLES = Patterns(
         ]
     },
     {"# comments": "#{*}"},
-    _WHO,
+    _WHO[1:] + _WHO[:1],
 )
 _FAULT_LINE = rb"\s*\S.*\s\d+(/\d+)?\s+(\[\d+\]\s+)?\d+\.\d+:\s+(\d+\s+)?(page-faults|faults|major-faults|minor-faults)(:u)?:\s+[0-9a-f]+ "
 _SAMPLE_LINE = rb"\s*\S.*\s\d+(/\d+)?\s+(\[\d+\]\s+)?\d+\.\d+:\s+(\d+\s+)?\S+\s+[0-9a-f]+ .*\|OP "
