@@ -145,15 +145,9 @@ def _compared(results: Results) -> Markup:
 
 
 def _cell(value: object) -> str:
-    return (
-        "–"
-        if value is None
-        else f"{value:.4g}"
-        if isinstance(value, float)
-        else format_count(value)
-        if isinstance(value, int)
-        else str(value)
-    )
+    if isinstance(value, float) and abs(value) < 1000:
+        return f"{value:.4g}"
+    return "–" if value is None else format_count(value) if isinstance(value, (int, float)) else str(value)
 
 
 def _capture(capture: Capture, sections: Sequence[Section], number: str) -> Markup:

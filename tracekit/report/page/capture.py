@@ -1,5 +1,7 @@
 """What the sections of a page share: the rows of one capture, the variants that it was replayed by, colours."""
 
+import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +28,11 @@ class Section:
     parts: Sequence[Markup]
 
 
+def _natural(label: str) -> list[tuple[float, str]]:
+    """An order in which numbers count as numbers."""
+    return [(float(part), "") if part.replace(".", "", 1).isdigit() else (math.inf, part) for part in re.split(r"(\d+(?:\.\d+)?)", label)]
+
+
 class Capture:
     """One capture of the results."""
 
@@ -41,7 +48,7 @@ class Capture:
     def labels(self) -> dict[str, str]:
         """What to call each variant that this capture was replayed by."""
         every = swept_labels(self.results)
-        return {variant: every[variant] for variant in self.runs["variant"]}
+        return dict(sorted(((variant, every[variant]) for variant in self.runs["variant"]), key=lambda item: _natural(item[1])))
 
     def colour(self, vm: str) -> str:
         """The class of a VM's colour, the same in all charts; of all VMs together that of the text."""

@@ -30,11 +30,11 @@ def section(capture: Capture) -> Section | None:
     variant = final["variant"][0]
     ends = final.filter(pl.col("variant") == variant)
     ballooned, swapped = int(ends["ballooned"].sum()), int(ends["swapped"].sum())
+    says = format_pages(ballooned), f"taken by balloons at the end, {format_pages(swapped)} paged out by the host"
     title = f"Memory: balloons hold {format_pages(ballooned)} and {format_pages(swapped)} is paged out at the end"
     if len(capture.variants(vms)) > 1:
-        title = f"Memory: allocations of {len(capture.variants(vms))} variants"
+        title, says = f"Memory: allocations of {len(capture.variants(vms))} variants", None
     charts = [Markup('<div class="grid2">'), *_hosts(capture, host, allocation), Markup("</div>"), *_vms(capture, vms)]
-    says = format_pages(ballooned), f"taken by balloons at the end, {format_pages(swapped)} paged out by the host"
     return Section("memory", title, says, [*charts, _table(capture, final)])
 
 
