@@ -17,17 +17,17 @@ TITLE = "Memory shared and reclaimed by the number of identical VMs"
 SHARED, RECLAIMED, ONE, ZERO = 67.0, 60.0, 5.0, 55.0
 
 
-def reproduce(bench: Bench, memory: str = "40MiB") -> Outcome:
+def reproduce(bench: Bench, memory: str = "40MiB", until: str = "30min") -> Outcome:
     """Shared and reclaimed memory of ten VMs and of one; real and synthetic."""
     rows, drawn, said = [], [], []
-    for files, scenario, until, synthetic in (
+    for files, scenario, end, synthetic in (
         (bench.capture("ten-clones"), {"sharing": {"module": "share-everything"}}, None, False),
-        (bench.synthesize("clones", memory=memory), {"sharing": {"module": "esx"}, "replay": {"report": "5min"}}, "30min", True),
+        (bench.synthesize("clones", memory=memory), {"sharing": {"module": "esx"}, "replay": {"report": "5min"}}, until, True),
     ):
         if not files:
             continue
-        found = measure(bench.replay(files, scenario, until))
-        kind = "synthetic, scanned for 30 min" if synthetic else "real clones"
+        found = measure(bench.replay(files, scenario, end))
+        kind = f"synthetic, scanned for {until}" if synthetic else "real clones"
         says = "" if synthetic else "of other guests and another workload"
         rows += [
             Row(f"shared by ten VMs ({kind})", found["shared"], "%", SHARED, says, TEXT, synthetic, synthetic),
@@ -35,9 +35,7 @@ def reproduce(bench: Bench, memory: str = "40MiB") -> Outcome:
             Row(f"zero pages, of what one VM reclaims ({kind})", found["zero"], "%", ZERO, "about 55 %", TEXT, synthetic, synthetic),
         ]
         if synthetic:
-            rows.append(
-                Row("reclaimed by one VM alone (synthetic, scanned for 30 min)", found["one"], "MB", ONE, "nearly 5 MB", TEXT, True, True)
-            )
+            rows.append(Row(f"reclaimed by one VM alone ({kind})", found["one"], "MB", ONE, "nearly 5 MB", TEXT, True, True))
         parts = found["curve"]
         drawn.append(Series(kind, list(range(1, len(parts) + 1)), parts, "c1" if synthetic else "c0", dots=True))
         said.append(f"{found['reclaimed']:.1f} % ({kind})")

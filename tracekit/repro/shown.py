@@ -22,15 +22,18 @@ _HONEST = (
 
 def measured(row: Row) -> str:
     """The figure and its unit."""
-    size = abs(row.measured)
-    return f"{row.measured:.{0 if size >= 100 else 1 if size >= 10 else 2}f} {row.unit}"
+    return f"{_figure(row.measured)} {row.unit}"
+
+
+def _figure(value: float) -> str:
+    return f"{value:.{0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2}f}"
 
 
 def published(row: Row) -> str:
     """The paper's figure, or its words."""
     if row.paper is None:
         return row.says or "no figure"
-    return f"{row.paper:.3g} {row.unit}"
+    return f"{row.paper:.4g} {row.unit}"
 
 
 def deviation(row: Row) -> str:
