@@ -9,7 +9,8 @@ from tracekit.report.page.html import Markup, join, tag
 
 #: Places on the x axis that tell their values when pointed at.
 _TIPS = 40
-_CHAR = 6.1
+#: Width of a letter of tooltips, and of the bold names at lines' ends.
+_CHAR, _BOLD = 6.1, 7.0
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def chart(
 ) -> Markup:
     """Draw series. ``strip`` is a band below the axis: (from, to, css, name), such as the host's states."""
     names = [s.name for s in series if s.name and labels]
-    right = min(max((len(name) for name in names), default=0) * _CHAR + 12, 150) if names else 14
+    right = min(max((len(name) for name in names), default=0) * _BOLD + 12, 160) if names else 14
     box = Box(46, 24, width - right, height - 36 - (16 if strip else 0))
     parts = [_frame(x, y, box, width, height, bool(strip))]
     for drawn in sorted(series, key=lambda s: s.base is None):
