@@ -15,7 +15,7 @@ report: replay       ## the same as one page, report.html
 	$(BIN)/tracekit report results traces/*.parquet -o report.html
 
 docs: .venv/ready    ## write the reference out of the code and build the site into site/
-	$(BIN)/python -m tracekit.report.reference docs/reference
+	$(BIN)/python -m tracekit.cli.reference docs/reference
 	$(BIN)/zensical build --strict --clean
 
 test: .venv/ready    ## run the tests

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from tracekit.cli import app
-from tracekit.report import reference
+from tracekit.cli import app, reference
 from tracekit.schema import RESULTS
 
 ROOT = Path(__file__).parent.parent

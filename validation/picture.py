@@ -26,9 +26,8 @@ def main(results: str, out: str) -> None:
     needed = (":root", "@media (prefers", "  --", "}", ".c0", ".zero{", ".used{", ".target{", *plain)
     kept = [line for line in style.splitlines() if line.startswith(needed)]
     ground = tag("rect", width=WIDTH, height=HEIGHT, rx=10, style="fill: var(--card)")
-    kept.append(
-        "svg { overflow: visible; } text { font: 11.5px var(--sans); } text.t { font: 600 15px var(--serif); } text.s { fill: var(--soft); }"
-    )
+    kept += ["svg { overflow: visible; } text { font: 11.5px var(--sans); }", "text.t { font: 600 15px var(--serif); }"]
+    kept.append("text.s { fill: var(--soft); }")
     words = tag("style", Markup("\n".join(kept)))
     outside = {"xmlns": "http://www.w3.org/2000/svg", "viewBox": f"0 0 {WIDTH} {HEIGHT}"}
     svg = tag("svg", words, ground, *panels, **outside)

@@ -1,6 +1,6 @@
 """The reference, written out of the code: commands, modules and their parameters, tables and their columns, as Markdown.
 
-``python -m tracekit.report.reference docs/reference`` writes it; a test holds the committed pages to what the code says.
+``python -m tracekit.cli.reference docs/reference`` writes it; a test holds the committed pages to what the code says.
 """
 
 import dataclasses
@@ -8,16 +8,18 @@ import inspect
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from tracekit import registry
+from tracekit.cli import app
 from tracekit.module import Module, describe_param, show_param
 from tracekit.scenario import HostParams, ReplayParams, VmParams
 from tracekit.schema import CAPABILITIES, EVENTS, KINDS, MRC, PARTITION, RESULTS, TRUTH, Table
 
 _KINDS = {Path: "PATH", int: "N", float: "X"}
-_MADE = "<!-- Written by tracekit/report/reference.py: change the code, then make docs. -->\n"
+_MADE = "<!-- Written by tracekit/cli/reference.py: change the code, then make docs. -->\n"
 
 
 def documents() -> dict[str, str]:
@@ -27,8 +29,6 @@ def documents() -> dict[str, str]:
 
 def commands() -> str:
     """Every command with its arguments and options."""
-    from tracekit.cli import app
-
     group = typer.main.get_command(app)
     said = [
         _MADE,
@@ -44,7 +44,7 @@ def commands() -> str:
     return "\n".join(said)
 
 
-def _commands(command, name: str) -> Iterable[tuple[str, object]]:
+def _commands(command: Any, name: str) -> Iterable[tuple[str, Any]]:
     below = getattr(command, "commands", None)
     if below is None:
         yield name, command
@@ -53,7 +53,7 @@ def _commands(command, name: str) -> Iterable[tuple[str, object]]:
         yield from _commands(inner, f"{name} {called}")
 
 
-def _option(param) -> tuple[str, str, str]:
+def _option(param: Any) -> tuple[str, str, str]:
     if param.param_type_name == "argument":
         name = f"{(param.metavar or param.name or '').upper()}{'…' if param.nargs == -1 else ''}"
         return f"`{name}`", param.help or "", "" if param.required or param.default is None else f"`{param.default}`"
