@@ -14,6 +14,7 @@ from tracekit.errors import TracekitError
 from tracekit.report.page import axis, page
 from tracekit.report.page.html import escape, tag
 from tracekit.report.page.lines import Series, chart
+from tracekit.report.spark import spark
 from tracekit.results import open_results
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -151,6 +152,12 @@ def test_marks_are_round_and_within_the_axis():
     assert axis.memory(256 * 1000).show(256 * 384) == "384" and axis.memory(256 * 2000).title == "GiB"
     assert [axis.Axis("", 0, 2).show(v) for v in (0, 0.5, 1234, 12.34)] == ["0", "0.5", "1\u2009234", "12.3"]
     assert axis.part(0.3).show(0.125) == "12.5\u2009%"
+
+
+def test_a_plot_in_a_table_has_a_height_an_eighth():
+    assert spark([1, 2, 3, 4, 5, 6, 7, 8]) == "▁▂▃▄▅▆▇█"
+    assert spark([0, 50, None, 100], 100) == "▁▄ █"
+    assert len(spark(list(range(1000)))) == 12 and spark([3]) == "" and spark([0, 0]) == "▁▁"
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium here to open the page with")
