@@ -1,8 +1,10 @@
 """The page of results: whole, small, without a request, harmless whatever a trace's names are; and in a browser, where there is one."""
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 from html.parser import HTMLParser
 
 import polars as pl
@@ -111,6 +113,33 @@ def test_variants_stand_side_by_side(tmp_path):
     said = check(page(open_results(tmp_path / "r")))
     assert "Variants side by side" in said and "3 variants" in said and "Misses by memory and policy" in said
     assert "least is waited for with paging.frames=16" in said
+
+
+UNCOMPILED = """
+import sys, tracekit as tk
+trace, out = sys.argv[1:]
+tk.replay(trace, preset="tier", settings=["tier.module=tpp,static", "tier.near=64KiB"], out=out)
+tk.replay(trace, preset="swap", settings=["paging.frames=8", "swap.module=disk,zswap"], out=out)
+tk.replay(trace, preset="estimators", settings=["replay.report=500ms"] + [
+    f"estimate_{name}.window=1s" for name in ("esx", "bitmap", "kstaled", "damon", "dirty", "curve")], out=out)
+"""
+
+
+def test_tiers_swap_and_estimators_have_sections(tmp_path):
+    """Replayed without the compiler: what is replayed is 400 rows, and these drivers nobody else compiles."""
+    rows = {"t": [i * 10**8 for i in range(400)], "ppn": [i * i % 23 for i in range(400)], "write": [i % 3 == 0 for i in range(400)]}
+    trace = write(tmp_path / "tiny.access.parquet", "access", 400, {"a": 32}, "tiny", **rows)
+    command = [sys.executable, "-c", UNCOMPILED, str(trace), str(tmp_path / "r")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=os.environ | {"NUMBA_DISABLE_JIT": "1"})
+    assert done.returncode == 0, done.stderr
+    said = check(page(open_results(tmp_path / "r")))
+    for part in (
+        "Average latency of an access",
+        "Where paged-out pages are at the end",
+        "Estimates beside the truth",
+        "is nearest, off by",
+    ):
+        assert part in said, part
 
 
 def test_traces_that_were_not_replayed_are_refused(kept, tmp_path):
