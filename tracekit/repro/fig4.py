@@ -61,6 +61,7 @@ def measure(results: Results) -> dict:
         pages, reclaimed = pages + by_vm[vm]["pages"], reclaimed + by_vm[vm]["reclaimed"]
         curve.append(100 * reclaimed / pages)
     return {
-        "shared": 100 * host["shared"] / host["pages"], "reclaimed": 100 * host["reclaimed"] / host["pages"], "curve": curve,
-        "brings": brings, "one": first["reclaimed"] / MIB, "zero": 100 * first["reclaimed_zero"] / first["reclaimed"] if first["reclaimed"] else 0.0,
+        "shared": 100 * host["shared"] / host["pages"], "reclaimed": 100 * host["reclaimed"] / host["pages"],
+        "curve": curve, "brings": brings, "one": first["reclaimed"] / MIB,
+        "zero": 100 * first["reclaimed_zero"] / first["reclaimed"] if first["reclaimed"] else 0.0,
     }  # fmt: skip
