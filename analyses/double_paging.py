@@ -17,11 +17,10 @@ from tracekit.report.cost import Costs, over_seeds, slowdowns
 
 def table(results: tk.Results, costs: Costs | None = None) -> pl.LazyFrame:
     """One row a trace, host policy and guest policy, means over seeds and VMs' sums: host_ins, guest_ins, double_paged,
-    wasted_outs, and slowdown of the slowest VM with low, high and seeds. Without a balloon stage the guest is ``none``."""
+    wasted_outs, and slowdown of the slowest VM with low, high and seeds. Where there is no balloon the guest is ``none``."""
     key = ["trace", "host", "guest"]
-    names = results.params("paging.module", "balloon.guest").collect()
-    guest = pl.col("balloon.guest").fill_null("none") if "balloon.guest" in names.columns else pl.lit("none")
-    variants = names.lazy().select("variant", host="paging.module", guest=guest)
+    guest = pl.col("balloon.guest").fill_null("none")
+    variants = results.params("paging.module", "balloon.guest").select("variant", host="paging.module", guest=guest)
     last = results.table("balloon").group_by("variant", "trace", "vm").agg(pl.col("dropped_swapped").sort_by("t").last())
     counts = results.faults.join(last, on=["variant", "trace", "vm"], how="left").group_by("variant", "trace").agg(
         host_ins=pl.col("major").sum(), guest_ins=pl.col("guest_major").sum(), double_paged=pl.col("double_paged").sum(),
