@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from tracekit.compare.comparison import Comparison
+from tracekit.compare.swept import numbers, swept
 from tracekit.display import Description, html, html_table
 from tracekit.errors import ScenarioError, TracekitError, nearest
 from tracekit.registry import load
 from tracekit.schema import RESULTS, Table
+from tracekit.sql import query
 from tracekit.tables import Tables
 
 _POLARS: dict[str, Any] = {
@@ -82,13 +85,26 @@ class Results(Tables):
         key = (pl.col("stage") + "." + pl.col("param")).alias("key")
         long = self.table("variants").with_columns(key).collect()
         known = long["key"].unique(maintain_order=True)
-        wanted = list(names) or long.group_by("key", maintain_order=True).agg(pl.col("value").n_unique()).filter(pl.col("value") > 1)["key"]
+        wanted = list(names) or swept(self).columns[1:]
         for name in names:
             if name not in known:
                 raise ScenarioError(f"no parameter {name!r} in these results{nearest(name, known)}")
-        wide = long.filter(pl.col("key").is_in(list(wanted))).pivot("key", index="variant", values="value")
+        wide = long.filter(pl.col("key").is_in(wanted)).pivot("key", index="variant", values="value")
         every = long.select(pl.col("variant").unique(maintain_order=True)).join(wide, on="variant", how="left", maintain_order="left")
-        return every.select("variant", *(_typed(every[name]) for name in wanted)).lazy()
+        return every.select("variant", *(numbers(every[name]) for name in wanted)).lazy()
+
+    def compare(self, by: str | None = None, metric: str | None = None, baseline: Any = None) -> Comparison:
+        """Variants side by side on the same trace: differences from a baseline, intervals, the Pareto front, best and worst.
+
+        ``by`` is the parameter that is compared, all others averaged over; without it, the first module that varies, or parameter,
+        with all others equal. ``metric`` is one figure, such as ``"misses"``. ``baseline`` is a value of ``by``, or
+        ``"paging.module=lru"``; without it what the paper chose, else the first in order. Raises ScenarioError.
+        """
+        return Comparison(self, by, metric, baseline)
+
+    def sql(self, text: str) -> pl.DataFrame:
+        """The answer to a query in SQL in which each table is a view; needs the extra ``sql`` (DuckDB)."""
+        return query(self, text)
 
     def describe(self, name: str | None = None) -> Description:
         """What the columns of a table say: name, type, unit, prose. Without a name, which tables there are and their rows."""
@@ -149,15 +165,6 @@ class Results(Tables):
         """Add the tables of a replay that was kept in a directory."""
         files = sorted(_cell(folder, trace, variant).glob("*.parquet"))
         self._cells[trace, variant] = {path.stem: pl.scan_parquet(path) for path in files}
-
-
-def _typed(values: pl.Series) -> pl.Series:
-    """Numbers where all values are, else the texts."""
-    for kind in (pl.Int64, pl.Float64):
-        numbers = values.cast(kind, strict=False)
-        if numbers.null_count() == values.null_count():
-            return numbers
-    return values
 
 
 def open_results(*folders: Path | str) -> Results:
