@@ -10,10 +10,9 @@ what it is given back, as Windows zeroes free pages and Linux fills its file cac
 What it finds (synthetic, active sets of 40 and 200 MB): without the tax both hold 179 MB, and the busy VM misses for want of
 21 MB; at 0.75 the idle one falls to what the equilibrium says for the estimate, which comes down over ten periods because the
 largest of three averages does, and the busy one's page-ins end.
+Wants: ``--preset tax`` with tax.rate=0,0.75 on the recipe ``tax``, or on any VMs of which some are idle.
 Source: Waldspurger 2002, section 5.4 and Figure 7 (179 MB each; then dbench gains 30 % and more).
 """
-
-import sys
 
 import altair as alt
 import polars as pl
@@ -59,7 +58,3 @@ def chart(frame: pl.DataFrame) -> alt.HConcatChart:
         .encode(time, alt.Y("page_ins:Q", title="page-ins"), colour, alt.StrokeDash("rate:N"))
     )
     return alt.hconcat(memory, ins.properties(width=260, height=200, title="page-ins between reports"))
-
-
-if __name__ == "__main__":
-    chart(table(tk.open(sys.argv[1])).collect()).save(sys.argv[2])

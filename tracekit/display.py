@@ -63,7 +63,8 @@ def html_table(frame: pl.DataFrame) -> str:
 def html(title: str, parts: Sequence[str], about: str = "") -> str:
     """A titled block of HTML with the style that its tables need; ``about`` stands beside the title."""
     beside = f' <span class="dim">{escape(about)}</span>' if about else ""
-    return f'{_STYLE}<div class="tracekit"><p><b>{escape(title)}</b>{beside}</p>{"".join(parts)}</div>'
+    head = f"<p><b>{escape(title)}</b>{beside}</p>" if title else ""
+    return f'{_STYLE}<div class="tracekit">{head}{"".join(parts)}</div>'
 
 
 class Description:

@@ -33,6 +33,10 @@ _SHOWN = 20
 Rows = Mapping[str, tuple[Table, list[dict[str, Any]]]]
 
 
+class NoTable(TracekitError, AttributeError):
+    """Results have no table of that name, nor the attribute."""
+
+
 class Results(Tables):
     """Result tables as LazyFrames: ``results.savings``, ``results.table("savings")``, ``results.names``.
 
@@ -50,28 +54,22 @@ class Results(Tables):
         return list(dict.fromkeys(name for tables in self._cells.values() for name in tables))
 
     def table(self, name: str) -> pl.LazyFrame:
-        """One table over all traces and variants. Raises TracekitError if there is none of that name."""
+        """One table over all traces and variants. Raises NoTable if there is none of that name."""
         frames, seen = [], set()
         for (_, variant), tables in self._cells.items():
             if name in tables and (name != "variants" or variant not in seen):  # parameters are the same on every trace
                 frames.append(tables[name])
             seen.add(variant)
         if not frames:
-            raise TracekitError(f"no table {name!r} in these results; there are {', '.join(sorted(self.names)) or 'none'}")
+            raise NoTable(f"no table {name!r} in these results; there are {', '.join(sorted(self.names)) or 'none'}")
         return pl.concat(frames, how="diagonal")
-
-    def _attribute(self, name: str) -> pl.LazyFrame:
-        try:
-            return self.table(name)
-        except TracekitError as error:
-            raise AttributeError(str(error)) from None
 
     if not TYPE_CHECKING:  # tables of a stranger's modules; a misspelt name is the type checker's to find
 
         def __getattr__(self, name: str) -> pl.LazyFrame:
             if name.startswith("_"):
                 raise AttributeError(name)
-            return self._attribute(name)
+            return self.table(name)
 
     def __dir__(self) -> Iterable[str]:
         return [*(name for name in super().__dir__() if name not in RESULTS), *self.names]

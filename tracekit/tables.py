@@ -7,10 +7,7 @@ class Tables:
     """What ``Results`` has besides methods: one LazyFrame a table, over all traces and variants."""
 
     def table(self, name: str) -> pl.LazyFrame:
-        """One table by its name. Raises TracekitError if there is none of that name."""
-        raise NotImplementedError
-
-    def _attribute(self, name: str) -> pl.LazyFrame:
+        """One table by its name. Raises NoTable if there is none of that name."""
         raise NotImplementedError
 
     @property
@@ -22,7 +19,7 @@ class Tables:
         - ``param``: parameter
         - ``value``: resolved value, as --set would take it
         """
-        return self._attribute("variants")
+        return self.table("variants")
 
     @property
     def runs(self) -> pl.LazyFrame:
@@ -46,7 +43,7 @@ class Tables:
         - ``created``: when the replay ended, UTC
         - ``environment``: Python, numpy, numba, polars, pyarrow and platform
         """
-        return self._attribute("runs")
+        return self.table("runs")
 
     @property
     def vm(self) -> pl.LazyFrame:
@@ -69,7 +66,7 @@ class Tables:
         - ``guest_major``: page-ins by the guest itself so far
         - ``breaks``: copy-on-write breaks so far
         """
-        return self._attribute("vm")
+        return self.table("vm")
 
     @property
     def savings(self) -> pl.LazyFrame:
@@ -102,7 +99,7 @@ class Tables:
         - ``stale_hints`` (page): hints whose page holds something else by now
         - ``table_bytes`` (byte): table of frames, 16 byte each: a VM's hints; the host's hints and shared frames
         """
-        return self._attribute("savings")
+        return self.table("savings")
 
     @property
     def discovery(self) -> pl.LazyFrame:
@@ -124,7 +121,7 @@ class Tables:
         - ``cpu`` (s): CPU time of the scans, at the stated cost of a page
         - ``cpu_per_gib`` (s/GiB): that CPU time for each GiB saved at the end
         """
-        return self._attribute("discovery")
+        return self.table("discovery")
 
     @property
     def churn(self) -> pl.LazyFrame:
@@ -144,7 +141,7 @@ class Tables:
         - ``p90`` (s): likewise 90 %
         - ``p99`` (s): likewise 99 %
         """
-        return self._attribute("churn")
+        return self.table("churn")
 
     @property
     def ksm(self) -> pl.LazyFrame:
@@ -167,7 +164,7 @@ class Tables:
         - ``general_profit`` (byte): pages_sharing and ksm_zero_pages less 64 byte for every page that ksmd keeps track of
         - ``pages_to_scan`` (page): pages that the next wake-up visits at most
         """
-        return self._attribute("ksm")
+        return self.table("ksm")
 
     @property
     def storm(self) -> pl.LazyFrame:
@@ -186,7 +183,7 @@ class Tables:
         - ``free`` (page): free machine pages now
         - ``state``: the host's state now; null without an allocation stage
         """
-        return self._attribute("storm")
+        return self.table("storm")
 
     @property
     def sampling(self) -> pl.LazyFrame:
@@ -213,7 +210,7 @@ class Tables:
           or moved
         - ``length`` (ns): wall time that the period took
         """
-        return self._attribute("sampling")
+        return self.table("sampling")
 
     @property
     def allocation(self) -> pl.LazyFrame:
@@ -238,7 +235,7 @@ class Tables:
         - ``price`` (share/page): shares per page, idle pages taxed: ρ = S / (P (f + k (1 − f)))
         - ``state``: the host's worst state since the row before: high, soft, hard or low
         """
-        return self._attribute("allocation")
+        return self.table("allocation")
 
     @property
     def host(self) -> pl.LazyFrame:
@@ -265,7 +262,7 @@ class Tables:
         - ``min`` (page): Σ of the guaranteed pages
         - ``target`` (page): Σ of the pages that VMs should hold: more than the machine has, where pages are shared
         """
-        return self._attribute("host")
+        return self.table("host")
 
     @property
     def estimators(self) -> pl.LazyFrame:
@@ -282,7 +279,7 @@ class Tables:
         - ``faults``: page faults that the VM has taken so far because it is watched
         - ``scans``: pages whose mapping or accessed bit the estimator has looked at or changed so far
         """
-        return self._attribute("estimators")
+        return self.table("estimators")
 
     @property
     def estimator_summary(self) -> pl.LazyFrame:
@@ -306,7 +303,7 @@ class Tables:
         - ``faults``: page faults that the VM has taken so far because it is watched
         - ``scans``: pages whose mapping or accessed bit the estimator has looked at or changed so far
         """
-        return self._attribute("estimator_summary")
+        return self.table("estimator_summary")
 
     @property
     def estimator_ages(self) -> pl.LazyFrame:
@@ -321,7 +318,7 @@ class Tables:
         - ``pages`` (page): pages of this age: the cold-age histogram
         - ``promoted`` (page): pages found touched that had this age before: the promotion histogram
         """
-        return self._attribute("estimator_ages")
+        return self.table("estimator_ages")
 
     @property
     def damon(self) -> pl.LazyFrame:
@@ -337,7 +334,7 @@ class Tables:
         - ``most``: most since the row before (once split)
         - ``age``: aggregations for which a page's region has not changed, on average over the VM's pages
         """
-        return self._attribute("damon")
+        return self.table("damon")
 
     @property
     def copies(self) -> pl.LazyFrame:
@@ -370,7 +367,7 @@ class Tables:
         - ``mappings``: rows of one moment and direction taken together: what an IOMMU maps and unmaps
         - ``cost`` (ns): time of bouncing, copying and moving, or of an IOMMU's mappings, at the costs given
         """
-        return self._attribute("copies")
+        return self.table("copies")
 
     @property
     def remaps(self) -> pl.LazyFrame:
@@ -387,7 +384,7 @@ class Tables:
         - ``copied_bytes`` (byte): bytes copied so far, forced ones included
         - ``saved_bytes`` (byte): bytes that bouncing alone would have copied so far beyond these
         """
-        return self._attribute("remaps")
+        return self.table("remaps")
 
     @property
     def swiotlb(self) -> pl.LazyFrame:
@@ -404,7 +401,7 @@ class Tables:
         - ``exhausted``: those that found none
         - ``fragmented``: the part of exhausted for which there were slots enough, but not side by side
         """
-        return self._attribute("swiotlb")
+        return self.table("swiotlb")
 
     @property
     def concentration(self) -> pl.LazyFrame:
@@ -422,7 +419,7 @@ class Tables:
         - ``pages`` (page): pages that bounce
         - ``bytes`` (byte): bytes copied for all of them
         """
-        return self._attribute("concentration")
+        return self.table("concentration")
 
     @property
     def tiers(self) -> pl.LazyFrame:
@@ -445,7 +442,7 @@ class Tables:
         - ``amat_moved`` (ns): the same with moves and faults charged, a row weighing tier.weight accesses
         - ``cost`` (ns): time of all accesses, moves (all charged, though some run beside the VM) and hint faults
         """
-        return self._attribute("tiers")
+        return self.table("tiers")
 
     @property
     def faults(self) -> pl.LazyFrame:
@@ -467,7 +464,7 @@ class Tables:
         - ``mean_resident`` (page): guest pages resident, on average over the accesses of the VM's pool (its virtual time): the
           space that a policy took for its misses; null without accesses
         """
-        return self._attribute("faults")
+        return self.table("faults")
 
     @property
     def balloon(self) -> pl.LazyFrame:
@@ -493,7 +490,7 @@ class Tables:
         - ``zeroed``: free pages zeroed by the guest's zero-page thread so far
         - ``hinted``: pages freed on the guest's own hint so far
         """
-        return self._attribute("balloon")
+        return self.table("balloon")
 
     @property
     def swap(self) -> pl.LazyFrame:
@@ -529,7 +526,7 @@ class Tables:
         - ``wait_ns`` (ns): time of all page-outs so far that a fault of the VM waited for
         - ``access_ns`` (ns): mean time of an access row so far: local memory, and its part of the above
         """
-        return self._attribute("swap")
+        return self.table("swap")
 
     @property
     def working_set_curve(self) -> pl.LazyFrame:
@@ -546,7 +543,7 @@ class Tables:
         - ``miss_ratio``: misses ÷ accesses; null for a VM without accesses
         - ``reuses``: accesses with a reuse time (since the page's last use) above the row before's window and at most this one
         """
-        return self._attribute("working_set_curve")
+        return self.table("working_set_curve")
 
     @property
     def working_set(self) -> pl.LazyFrame:
@@ -559,7 +556,7 @@ class Tables:
         - ``window`` (ns): window τ: the working set is the pages used within τ before
         - ``pages`` (page): pages used from t − window to before t; of *: the sum over the VMs
         """
-        return self._attribute("working_set")
+        return self.table("working_set")
 
     @property
     def working_set_summary(self) -> pl.LazyFrame:
@@ -582,7 +579,7 @@ class Tables:
         - ``peak_t`` (ns): when that was, the first time
         - ``sum_of_peaks`` (page): of *: the VMs' own peaks added up; else peak
         """
-        return self._attribute("working_set_summary")
+        return self.table("working_set_summary")
 
     @property
     def working_set_pairs(self) -> pl.LazyFrame:
@@ -596,7 +593,7 @@ class Tables:
         - ``window`` (ns): window τ: the working set is the pages used within τ before
         - ``correlation``: Pearson's, of the sizes over time; null where one never changes
         """
-        return self._attribute("working_set_pairs")
+        return self.table("working_set_pairs")
 
     @property
     def heat(self) -> pl.LazyFrame:
@@ -612,4 +609,4 @@ class Tables:
         - ``accesses``: access rows
         - ``used`` (page): distinct pages used
         """
-        return self._attribute("heat")
+        return self.table("heat")

@@ -15,10 +15,7 @@ class Tables:
     """What ``Results`` has besides methods: one LazyFrame a table, over all traces and variants."""
 
     def table(self, name: str) -> pl.LazyFrame:
-        """One table by its name. Raises TracekitError if there is none of that name."""
-        raise NotImplementedError
-
-    def _attribute(self, name: str) -> pl.LazyFrame:
+        """One table by its name. Raises NoTable if there is none of that name."""
         raise NotImplementedError
 '''
 
@@ -34,7 +31,7 @@ def _property(table: Table) -> str:
     lines += ["", *(line for column in table.columns for line in _column(column))]
     text = "\n".join(f"        {line}".rstrip() for line in lines).lstrip()
     head = f"\n    @property\n    def {table.name}(self) -> pl.LazyFrame:\n"
-    return f'{head}        """{text}\n        """\n        return self._attribute("{table.name}")\n'
+    return f'{head}        """{text}\n        """\n        return self.table("{table.name}")\n'
 
 
 def _column(column: Column) -> list[str]:
