@@ -19,6 +19,7 @@ from tracekit.compare.metrics import METRICS, OBJECTIVES
 from tracekit.compare.pareto import front
 from tracekit.compare.statistics import Interval, over_seeds, over_time
 from tracekit.errors import ScenarioError, nearest
+from tracekit.units import parse_duration, parse_size
 
 if TYPE_CHECKING:
     from tracekit.results import Results
@@ -74,7 +75,7 @@ class Comparison:
             return next((name for name in PAPER if name in values), values[0])
         wanted = str(baseline).rpartition("=")[2] if isinstance(baseline, str) else str(baseline)
         for value in values:
-            if str(value) == wanted:
+            if str(value) == wanted or _quantity(wanted, value) == value:
                 return value
         raise ScenarioError(f"no variant has {self.by} = {wanted}; there are {', '.join(map(str, values))}")
 
@@ -239,6 +240,14 @@ class Comparison:
     def _repr_html_(self) -> str:
         lines = (f"<p>{escape(line)}</p>" for line in shown.sentences(self))
         return display.html(shown.heading(self), [display.html_table(shown.readable(shown.table(self))), *lines])
+
+
+def _quantity(wanted: str, value: Any) -> Any:
+    """A size or duration as people write it, as ``value`` is written: bytes, or a text in ns."""
+    try:
+        return parse_size(wanted) if isinstance(value, int) else f"{parse_duration(wanted)}ns"
+    except ValueError:
+        return None
 
 
 def _check_traces(results: "Results") -> None:

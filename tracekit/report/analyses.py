@@ -19,8 +19,8 @@ import polars as pl
 
 import tracekit
 from tracekit.errors import TracekitError, nearest
-from tracekit.results import open_results
-from tracekit.trace import open_traces
+from tracekit.results import Results, open_results
+from tracekit.trace import Trace, open_traces
 
 
 @dataclass(frozen=True)
@@ -37,18 +37,21 @@ class Analysis:
         """Whether it is asked of traces rather than of results."""
         return next(iter(inspect.signature(self.module.table).parameters)) == "trace"
 
-    def table(self, paths: Sequence[Path]) -> pl.DataFrame:
-        """Its answer from directories of results, or from trace files. Raises TracekitError if they lack what it wants."""
-        if self.takes_traces:
-            return pl.concat([self.module.table(trace) for trace in open_traces(paths)]).collect()
+    def ask(self, of: Results | Trace) -> pl.DataFrame:
+        """Its answer from results, or from a trace where it wants one. Raises TracekitError if they lack what it wants."""
         try:
-            frame = self.module.table(open_results(*paths)).collect()
+            frame = self.module.table(of).collect()
         except TracekitError as error:
-            wants = f"; it wants {self.about['Wants']}" if "Wants" in self.about and "holds no results" not in str(error) else ""
-            raise TracekitError(f"{self.name}: {error}{wants}") from None
+            raise TracekitError(f"{self.name}: {error}; it wants {self.about.get('Wants', 'other results')}") from None
         if frame.is_empty():
-            raise TracekitError(f"{self.name}: these results hold no answer; it wants {self.about.get('Wants', 'others')}")
+            raise TracekitError(f"{self.name}: there is no answer in these; it wants {self.about.get('Wants', 'other results')}")
         return frame
+
+    def table(self, paths: Sequence[Path]) -> pl.DataFrame:
+        """Its answer from directories of results as one, or from the captures in trace files."""
+        if self.takes_traces:
+            return pl.concat([self.ask(trace) for trace in open_traces(paths)])
+        return self.ask(open_results(*paths))
 
     def origin(self, paths: Sequence[Path]) -> str:
         """Where its numbers come from: names of the traces, and which of them are synthetic."""
