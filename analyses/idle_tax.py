@@ -50,11 +50,11 @@ def chart(frame: pl.DataFrame) -> alt.HConcatChart:
     held = alt.Chart().mark_line().encode(time, alt.Y("held:Q", title="memory (MiB)"), colour)
     should = alt.Chart().mark_line(strokeDash=[4, 3]).encode(time, alt.Y("equilibrium:Q"), colour)
     memory = (
-        alt.layer(held, should, data=data).properties(width=260, height=200).facet("rate:N", title=f"held, and equilibrium (dashed){kind}")
+        alt.layer(held, should, data=data).properties(width=190, height=200).facet("rate:N", title=f"held, and equilibrium (dashed){kind}")
     )
     ins = (
         alt.Chart(data)
         .mark_line(interpolate="step-before")
         .encode(time, alt.Y("page_ins:Q", title="page-ins"), colour, alt.StrokeDash("rate:N"))
     )
-    return alt.hconcat(memory, ins.properties(width=260, height=200, title="page-ins between reports"))
+    return alt.hconcat(memory, ins.properties(width=190, height=200, title="page-ins between reports"))

@@ -33,21 +33,17 @@ def _():
 
 @app.cell(hide_code=True)
 def _(SampledLru, inspect, mo):
-    victim = inspect.getsource(inspect.getmodule(SampledLru)).partition("class SampledLru")[2]
-    mo.md(
-        f"""
+    before = mo.md(
+        """
         ## The policy
 
         A policy answers one question, `victim`; the machine counts the faults. It stands in a file beside this notebook
         (`sampled_lru.py`), because compiled code has to be importable. Its hooks run inside the compiled loop.
-
-        ```python
-class SampledLru{victim}```
-
-        `tracekit.testing.check(SampledLru)` is its whole test: books audited, results independent of chunks, no fewer
-        misses than OPT.
         """
     )
+    after = mo.md("`tracekit.testing.check(SampledLru)` is its test: books audited, the same for all chunks, no fewer misses than OPT.")
+    _, _, policy = inspect.getsource(inspect.getmodule(SampledLru)).partition("class SampledLru")
+    mo.vstack([before, mo.md(f"```python\nclass SampledLru{policy}```"), after])
     return
 
 

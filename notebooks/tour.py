@@ -117,7 +117,7 @@ def _(misses, mo, pl):
         This guest loops over 64 MiB. In {small["memory"][0]:.0f} MiB LRU always throws out what comes next:
         {of_opt["small", "lru"]:.2f} times the misses of one who knows the future, against {of_opt["small", "random"]:.2f}
         for random. In {large["memory"][0]:.0f} MiB it is {of_opt["large", "lru"]:.2f} against {
-            of_opt["large", "random"]:.2f}. Random is never the best, and never a disaster.
+            of_opt["large", "random"]:.2f}. Random is never far off, whichever way.
 
         ## 3 · Who needs it least? Sampling (section 5.3)
 

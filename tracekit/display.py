@@ -10,12 +10,14 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 
 WIDTH = 100
+#: Texts up to this long are names, and stay on one line.
+_SHORT = 32
 _STYLE = (
     "<style>.tracekit{font:13px/1.4 system-ui,sans-serif;overflow-x:auto}.tracekit table{border-collapse:collapse;margin:.4em 0 .8em}"
     ".tracekit th,.tracekit td{padding:.15em .7em;text-align:left;vertical-align:top;border:0;background:none}"
     ".tracekit thead th{border-bottom:1px solid currentColor;font-weight:600;white-space:nowrap}"
     ".tracekit .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}"
-    ".tracekit p{margin:.3em 0}.tracekit .dim{opacity:.65}</style>"
+    ".tracekit .s{white-space:nowrap}.tracekit p{margin:.3em 0}.tracekit .dim{opacity:.65}</style>"
 )
 
 
@@ -53,11 +55,13 @@ def html_table(frame: pl.DataFrame) -> str:
     """A frame as an HTML table; put several into ``html``."""
     right = ["n" if kind.is_numeric() else "" for kind in frame.schema.values()]
     head = "".join(f'<th class="{side}">{escape(name)}</th>' for name, side in zip(frame.columns, right))
-    rows = "".join(
-        "<tr>" + "".join(f'<td class="{side}">{escape(cell(value))}</td>' for value, side in zip(row, right)) + "</tr>"
-        for row in frame.iter_rows()
-    )
+    rows = "".join("<tr>" + "".join(map(_html_cell, row, right)) + "</tr>" for row in frame.iter_rows())
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _html_cell(value: object, side: str) -> str:
+    text = cell(value)
+    return f'<td class="{side or ("s" if len(text) <= _SHORT else "")}">{escape(text)}</td>'
 
 
 def html(title: str, parts: Sequence[str], about: str = "") -> str:

@@ -28,7 +28,7 @@ _POLARS: dict[str, Any] = {
 }  # fmt: skip
 
 #: Replays that the HTML of results lists.
-_SHOWN = 20
+_SHOWN = 8
 
 Rows = Mapping[str, tuple[Table, list[dict[str, Any]]]]
 
@@ -148,7 +148,7 @@ class Results(Tables):
     def _repr_html_(self) -> str:
         if not self._cells:
             return html(self._heading(), [])
-        runs = self.runs.select("trace", "variant", "synthetic", "kinds", "rows", "elapsed").join(self.params(), on="variant").collect()
+        runs = self.runs.select("trace", "variant", "synthetic", "kinds", "rows").join(self.params(), on="variant").collect()
         parts = [html_table(self.describe().frame), html_table(runs.head(_SHOWN))]
         if runs.height > _SHOWN:
             parts.append(f'<p class="dim">… and {runs.height - _SHOWN} more</p>')
