@@ -55,7 +55,7 @@ def replay(
     """
     if chunk < 1:
         raise ScenarioError(f"chunks of {chunk} rows cannot be; give at least 1")
-    choices = variants(_tables(scenario, preset, settings, stages, {"memory": memory}, {"until": until, "seed": seed}))
+    choices = variants(scenario_tables(scenario, preset, settings, memory, until, seed, stages))
     results = Results()
     if out:
         check_folder(out)
@@ -78,23 +78,28 @@ def replay(
     return results
 
 
-def _tables(
+def scenario_tables(
     scenario: Path | str | Mapping[str, Any] | None,
     preset: str | None,
     settings: Iterable[str],
-    stages: Mapping[str, Stage],
-    host: Mapping[str, Any],
-    replay: Mapping[str, Any],
+    memory: Any = None,
+    until: Any = None,
+    seed: Any = None,
+    stages: Mapping[str, Stage] | None = None,
 ) -> dict[str, Any]:
+    """The tables of a scenario (a file's, those given, or a preset's) with all that overrides them put in."""
+    stages = stages or {}
     if scenario is not None:
         tables = dict(scenario) if isinstance(scenario, Mapping) else load_scenario(scenario)
     elif preset is None and stages.keys() - {"host", "replay", "vm"}:
         tables = {}
     else:
         tables = load_preset(preset or "esx")
-    given = {"host": host, "replay": replay}
-    short = {section: {name: value for name, value in table.items() if value is not None} for section, table in given.items()}
-    return apply_keywords(apply_settings(apply_keywords(tables, stages), settings), {name: table for name, table in short.items() if table})
+    tables = apply_settings(apply_keywords(tables, stages), settings)
+    for section, name, value in (("host", "memory", memory), ("replay", "until", until), ("replay", "seed", seed)):
+        if value is not None:
+            tables = apply_keywords(tables, {section: {name: value}})
+    return tables
 
 
 def _open(traces: Any, together: bool) -> list[Trace]:

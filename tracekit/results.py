@@ -7,7 +7,8 @@ folders or none. ``open_results(DIR)`` and the object that ``replay`` returns an
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,7 +137,9 @@ class Results(Tables):
         """Keep all tables in a directory, as ``replay(…, out=folder)`` does; ``open_results`` opens it. What else is there stays."""
         check_folder(folder)
         for (trace, variant), tables in self._cells.items():
-            _keep(folder, trace, variant, dict(zip(tables, pl.collect_all(list(tables.values())))))
+            with _making(folder, trace, variant) as unfinished:
+                for name, frame in zip(tables, pl.collect_all(list(tables.values()))):
+                    frame.write_parquet(unfinished / f"{name}.parquet")
 
     def _heading(self) -> str:
         traces, variants = (len({cell[i] for cell in self._cells}) for i in (0, 1))
@@ -204,17 +207,20 @@ def check_folder(folder: Path | str) -> None:
 
 def write_cell(folder: Path | str, trace: str, variant: str, tables: Rows) -> None:
     """Keep the tables of one replay in a directory, all at once."""
-    _keep(folder, trace, variant, {name: to_frame(table, rows) for name, (table, rows) in tables.items()})
+    with _making(folder, trace, variant) as unfinished:
+        for name, (table, rows) in tables.items():
+            to_frame(table, rows).write_parquet(unfinished / f"{name}.parquet")
 
 
-def _keep(folder: Path | str, trace: str, variant: str, frames: Mapping[str, pl.DataFrame]) -> None:
+@contextmanager
+def _making(folder: Path | str, trace: str, variant: str) -> Iterator[Path]:
+    """A folder that becomes the cell of a replay when it is complete. Raises TracekitError if it cannot be written."""
     folder = Path(folder)
     temporary = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
-        for name, frame in frames.items():
-            frame.write_parquet(temporary / f"{name}.parquet")
+        yield temporary
         _put(temporary, _cell(folder, trace, variant))
     except OSError as error:
         raise TracekitError(
