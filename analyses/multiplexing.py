@@ -9,11 +9,11 @@ How many VMs fit: memory for the sum of the peaks of n VMs holds how many of the
 moments their sum may exceed it (slowdown then is as the host's paging makes it: replay it, with report/scores.py).
 
 A trace of a few minutes on one machine cannot tell daily peaks; VMs driven by one load are correlated by it.
+Wants: ``--preset working-set``, on several VMs.
 Source: Waldspurger 2002, section 1 (multiplexing is why to overcommit); reviewers asked whether peaks are uncorrelated.
 """
 
 import itertools
-import sys
 
 import altair as alt
 import numpy as np
@@ -84,7 +84,3 @@ def chart(frame: pl.DataFrame) -> alt.FacetChart:
     )
     band = alt.Chart().mark_area(opacity=0.2).encode(vms, alt.Y("low:Q", title="memory needed (MiB)"), alt.Y2("high:Q"))
     return alt.layer(band, lines, data=alt.Data(values=shown.to_dicts())).properties(width=200, height=180).facet("panel:N", columns=3)
-
-
-if __name__ == "__main__":
-    chart(table(tk.open(sys.argv[1])).collect()).save(sys.argv[2])

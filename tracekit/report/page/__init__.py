@@ -12,13 +12,15 @@ from pathlib import Path
 
 import polars as pl
 
-from tracekit.errors import TracekitError
+from tracekit.compare import shown
+from tracekit.compare.metrics import summary
+from tracekit.compare.swept import swept_labels
+from tracekit.errors import ScenarioError, TracekitError
 from tracekit.report.advice import pages_out
 from tracekit.report.page import about, copies, estimators, faults, memory, sampling, sharing, tiers, usage
 from tracekit.report.page.capture import Capture, Section
-from tracekit.report.page.html import Markup, table, tag
+from tracekit.report.page.html import Markup, notes, table, tag
 from tracekit.report.page.seen import Seen
-from tracekit.report.summary import compare, swept_labels
 from tracekit.results import Results
 from tracekit.units import format_bytes, format_count, format_duration, format_pages
 
@@ -133,15 +135,18 @@ def _overview(found: Sequence[tuple[Capture, list[Section]]], numbers: dict[str,
 
 
 def _compared(results: Results) -> Markup:
-    """Variants side by side by their figures."""
+    """Variants side by side by their figures, best and worst; where they have no parameter in common, by their figures alone."""
     if len(swept_labels(results)) < 2:
         return Markup("")
-    frame = compare(results, None, None)
-    columns = [name for name in frame.columns if name != "variant"]
-    rows = [[_cell(value) for value in row] for row in frame.select(columns).head(60).iter_rows()]
-    parameters = sum("." in name for name in columns) + 1
+    try:
+        comparison = results.compare()
+        frame, said = shown.readable(shown.table(comparison)), shown.sentences(comparison)
+    except ScenarioError:
+        frame, said = summary(results).drop("variant"), []
+    rows = [[_cell(value) for value in row] for row in frame.head(60).iter_rows()]
+    words = sum(name == "trace" or "." in name for name in frame.columns)
     more = tag("p", f"60 of {frame.height} lines; tracekit compare has all.", class_="limits") if frame.height > 60 else None
-    return tag("section", tag("h2", "Variants side by side"), table(columns, rows, parameters), more)
+    return tag("section", tag("h2", "Variants side by side"), table(frame.columns, rows, words), more, notes(said))
 
 
 def _cell(value: object) -> str:

@@ -5,10 +5,11 @@ import dataclasses
 import polars as pl
 
 from tracekit import __version__, registry
+from tracekit.compare.swept import swept, swept_labels
 from tracekit.errors import TracekitError
 from tracekit.module import Duration, Size, type_of
 from tracekit.report.page.html import Markup, folded, join, table, tag
-from tracekit.report.summary import swept, swept_labels, vm_sizes
+from tracekit.report.summary import vm_sizes
 from tracekit.results import Results
 from tracekit.scenario import HostParams, ReplayParams, VmParams
 from tracekit.schema import RESULTS, Table

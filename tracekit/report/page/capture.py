@@ -8,8 +8,9 @@ from functools import cached_property
 
 import polars as pl
 
+from tracekit.compare.swept import swept_labels
 from tracekit.report.page.html import Markup, table, tag
-from tracekit.report.summary import swept_labels, vm_sizes
+from tracekit.report.summary import vm_sizes
 from tracekit.results import Results
 
 #: Colours of a chart; more lines than that nobody can tell apart.

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from tracekit.compare.metrics import last
+from tracekit.compare.swept import swept
 from tracekit.report import advice
 from tracekit.report.cost import Costs, stall
 from tracekit.report.page import axis, bars, lines
 from tracekit.report.page.capture import COLOURS, Capture, Section, clipped, colour, figures
 from tracekit.report.page.html import Markup, figure, folded, legend, notes
 from tracekit.report.page.lines import Series
-from tracekit.report.summary import last, swept
 from tracekit.units import format_count, format_duration
 
 #: Counts that have a price, by who made the VM wait; (class, what it is, columns).

@@ -5,11 +5,11 @@ from functools import partial
 
 import polars as pl
 
+from tracekit.compare.metrics import last
 from tracekit.report.page import axis, lines
 from tracekit.report.page.capture import PANELS, Capture, Section, clipped, figures, side_by_side
 from tracekit.report.page.html import Markup, figure, folded, legend
 from tracekit.report.page.lines import Series
-from tracekit.report.summary import last
 from tracekit.units import format_pages
 
 _WHERE = {"overhead": "overhead of the VMs", "used": "guest pages", "held": "compressed pages", "free": "free"}

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from tracekit.compare.metrics import last
 from tracekit.report import advice
 from tracekit.report.page import axis, bars, lines
 from tracekit.report.page.capture import COLOURS, Capture, Section, clipped, colour, figures
 from tracekit.report.page.html import Markup, figure, folded, legend, notes
 from tracekit.report.page.lines import Series
-from tracekit.report.summary import last
 from tracekit.units import format_count, format_duration, format_pages
 
 _KINDS = {"zero": "pages of zeros", "within": "equal pages of one VM", "between": "equal pages of several VMs"}

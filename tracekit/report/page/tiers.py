@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from tracekit.compare.metrics import last
 from tracekit.report.page import axis, bars
 from tracekit.report.page.capture import Capture, Section, clipped, figures
 from tracekit.report.page.html import figure, folded, legend, table
-from tracekit.report.summary import last
 from tracekit.units import format_bytes, format_count, format_pages
 
 _PLACES = {"zero": "pages of zeros", "compressed": "compressed", "remote": "remote memory", "disk": "disk"}
