@@ -68,6 +68,14 @@ def test_what_cannot_be_reproduced_is_said(tmp_path):
     assert repro.captures(TRACES) == TRACES
 
 
+def test_without_a_checkout_synthetic_traces_take_the_place_of_real_ones_and_it_is_said(monkeypatch, tmp_path):
+    monkeypatch.setattr(repro, "captures", lambda given=None: None)
+    monkeypatch.setattr(repro, "reproduce", lambda *given: [small(sec7, tmp_path)])
+    done = run("repro", "sec7", "--format", "csv")
+    assert done.code == 0 and "no real captures here" in done.err
+    assert done.out.startswith("figure,quantity,unit,measured,paper,deviation") and "(real)" not in done.out
+
+
 @pytest.mark.slow
 def test_all_figures_in_minutes(tmp_path):
     done = run("repro", "all", "--format", "json", "-o", tmp_path / "repro.html")

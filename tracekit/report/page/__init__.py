@@ -150,6 +150,8 @@ def _compared(results: Results) -> Markup:
 
 
 def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else ""
     if isinstance(value, float) and abs(value) < 1000:
         return f"{value:.4g}"
     return "–" if value is None else format_count(value) if isinstance(value, (int, float)) else str(value)
