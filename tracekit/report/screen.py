@@ -115,9 +115,9 @@ def _rows(frame: pl.DataFrame, labels: dict[str, str]) -> Iterable[tuple[list[st
         yield ([labels[row["variant"]]] if len(labels) > 1 else []), row
 
 
-def _over_time(what: str, labels: dict[str, str]) -> list[str]:
+def _over_time(labels: dict[str, str]) -> list[str]:
     """The heading of a column of plots, for which there is room where no variant is named."""
-    return [f"{what} over time"] if len(labels) == 1 else []
+    return ["over time"] if len(labels) == 1 else []
 
 
 def _sparks(frame: pl.DataFrame, vm: str, column: str, labels: dict[str, str], most: float | None = None) -> list[str]:
@@ -134,8 +134,8 @@ def _savings(results: Results, trace: str, labels: dict[str, str]) -> list[Rende
     frame = last(every)
     if frame.is_empty():
         return []
-    title = "savings by sharing, found and possible at the end"
-    columns = ("vm", "known", "zero", "possible", "", "found", "", "of possible", "breaks", *_over_time("found", labels))
+    title = "savings by sharing, found and possible at the end" + ("; found over time" if len(labels) == 1 else "")
+    columns = ("vm", "known", "zero", "possible", "", "found", "", "of possible", "breaks", *_over_time(labels))
     table = _table(title, *columns, labelled=len(labels) > 1)
     for lead, row in _rows(frame.filter(pl.col("vm") == "*") if len(labels) > 1 else frame, labels):
         pages, possible, found = row["pages"], row["possible_reclaimed"], row["reclaimed"]
@@ -195,8 +195,8 @@ def _allocation(results: Results, trace: str, labels: dict[str, str]) -> list[Re
     if len(labels) == 1:
         states = every.unique("t")["state"].value_counts(sort=True)
         spent = ", ".join(f"{state} {100 * count / every['t'].n_unique():.0f} %" for state, count in states.iter_rows())
-        title += f" (state over time: {spent})"
-    columns = ("vm", "size", "in use", "target", "resident", "ballooned", "swapped", "share/page", *_over_time("resident", labels))
+        title += f"; resident, of the size, over time; states {spent}"
+    columns = ("vm", "size", "in use", "target", "resident", "ballooned", "swapped", "share/page", *_over_time(labels))
     table = _table(title, *columns, labelled=len(labels) > 1)
     for lead, row in _rows(frame, labels):
         sizes = (row[name] for name in ("max", "active", "target", "resident", "ballooned", "swapped"))
