@@ -40,7 +40,7 @@ def test_a_deviation_is_in_points_of_per_cent_and_else_relative():
     assert Row("", 64.0, "%", 67.0).deviation == -3.0
     assert Row("", 30.0, "MB", 40.0).deviation == -0.25
     assert Row("", 3.0, "MB", None, "some").deviation is None
-    assert shown.deviation(Row("", 30.0, "MB", 40.0)) == "-25 %" and shown.published(Row("", 1.0, "%", None, "words")) == "words"
+    assert shown.deviation(Row("", 30.0, "MB", 40.0)) == "−25 %" and shown.published(Row("", 1.0, "%", None, "words")) == "words"
     assert (
         shown.kind(Row("", 1.0, "%", synthetic=False)) == "real" and shown.kind(Row("", 1.0, "%", built_in=True)) == "synthetic, built in"
     )

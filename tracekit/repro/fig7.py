@@ -29,7 +29,7 @@ def reproduce(bench: Bench, scale: int = 4, duration: str = "600s") -> Outcome:
         "tax": {"module": "esx", "rate": [0, 0.75], "overhead": "1MiB"},
         "replay": {"report": "10s"},
     }
-    results = bench.replay([file for file in files if ".event." not in file.name], scenario)
+    results = bench.replay(files, scenario)
     held, gain = measure(results, scale)
     rows = [
         Row("idle VM without the tax", held[0.0, "idle"][-1], "MB", 179.0, "", READ_OFF),

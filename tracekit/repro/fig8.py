@@ -27,7 +27,7 @@ def reproduce(bench: Bench, scale: int = 16) -> Outcome:
         "tax": {"module": "esx", "overhead": f"{32 // scale}MiB"},
         "replay": {"report": "10s"},
     }
-    results = bench.replay([file for file in files if ".event." not in file.name], scenario)
+    results = bench.replay(files, scenario)
     found = measure(results, scale)
     rows = [
         Row("zero pages shared while booting", found["booting"], "MB", 325.0, "before being swapped", TEXT),

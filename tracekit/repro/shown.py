@@ -40,7 +40,9 @@ def deviation(row: Row) -> str:
     """By how much the measured figure differs."""
     if row.deviation is None:
         return "–"
-    return f"{row.deviation:+.1f} points" if row.unit == "%" or not row.paper else f"{100 * row.deviation:+.0f} %"
+    points = row.unit == "%" or not row.paper
+    said = f"{row.deviation:+.1f} points" if points else f"{100 * row.deviation:+.0f} %"
+    return said.replace("-", "−") if said.strip("+-0. %points") else said[1:]
 
 
 def kind(row: Row) -> str:
