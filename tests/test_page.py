@@ -175,6 +175,19 @@ def test_a_line_lies_where_its_values_are():
     assert 'd="M46,195H296V176H546V176V214H296V214H46Z"' in stepped
 
 
+def test_a_long_line_is_short_and_keeps_its_peaks():
+    y = [0.0] * 100_000
+    y[777] = 100.0
+    drawn = chart([Series("", list(range(100_000)), y, "c0")], axis.Axis("x", 0, 100_000), axis.Axis("y", 0, 100))
+    assert len(drawn) < 30_000 and ",24" in drawn  # the peak lies at the top of the plot
+    gap = chart(
+        [Series("", list(range(1000)), [None if 400 < i < 600 else 1.0 for i in range(1000)], "c0")],
+        axis.Axis("x", 0, 999),
+        axis.Axis("y", 0, 2),
+    )
+    assert gap.count("M46") == 1 and gap.count('class="line') == 2
+
+
 def test_marks_are_round_and_within_the_axis():
     assert axis.Axis("", 0, 94).ticks(4) == [0, 20, 40, 60, 80]
     assert axis.Axis("", 0.002, 0.9, log=True).ticks() == [0.01, 0.1]

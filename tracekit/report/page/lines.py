@@ -2,13 +2,15 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tracekit.report.page.axis import Axis
 from tracekit.report.page.html import Markup, join, tag
 
 #: Places on the x axis that tell their values when pointed at.
 _TIPS = 40
+#: Stretches that a long line is drawn by.
+_STRETCHES = 250
 #: Width of a letter of tooltips, and of the bold names at lines' ends.
 _CHAR, _BOLD = 6.1, 7.0
 
@@ -50,6 +52,7 @@ def chart(
     strip: Sequence[tuple[float, float, str, str]] = (),
 ) -> Markup:
     """Draw series. ``strip`` is a band below the axis: (from, to, css, name), such as the host's states."""
+    series = [_thinned(drawn) for drawn in series]
     names = [s.name for s in series if s.name and labels]
     right = min(max((len(name) for name in names), default=0) * _BOLD + 12, 160) if names else 14
     box = Box(46, 24, width - right, height - 36 - (16 if strip else 0))
@@ -63,6 +66,24 @@ def chart(
     parts.append(_tips(series, x, y, box))
     described = f"{y.title} over {x.title}: {', '.join(s.name for s in series if s.name)}"
     return tag("svg", *parts, viewBox=f"0 0 {width} {height}", role="img", aria_label=described)
+
+
+def _thinned(drawn: Series) -> Series:
+    """A long line by the least and the largest value of each of ``_STRETCHES`` stretches, so that no peak is lost."""
+    many = len(drawn.x)
+    if many <= 2 * _STRETCHES:
+        return drawn
+    kept = {0, many - 1} | {i for i in range(1, many) if (drawn.y[i] is None) != (drawn.y[i - 1] is None)}
+    for n in range(_STRETCHES):
+        known = [i for i in range(n * many // _STRETCHES, (n + 1) * many // _STRETCHES) if drawn.y[i] is not None]
+        if known:
+            kept |= {min(known, key=lambda i: drawn.y[i] or 0.0), max(known, key=lambda i: drawn.y[i] or 0.0)}
+    order = sorted(kept)
+
+    def of(values: Sequence | None) -> list | None:
+        return None if values is None else [values[i] for i in order]
+
+    return replace(drawn, x=of(drawn.x), y=of(drawn.y), base=of(drawn.base), told=of(drawn.told))
 
 
 def _f(value: float) -> str:
