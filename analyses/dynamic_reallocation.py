@@ -11,11 +11,10 @@ pages, and allocations sum to 1456 MB on 1024; 16 MB are swapped at the peak, no
 programs fill the zero pages. The SQL VM's target falls to its min of 160 MB within 40 s of falling idle; it holds 169, because
 free memory between 4 and 6 % is short for nobody, and has 171 again two minutes after the query. In all that is more sharing
 than in the paper, whose VMs held other things than zeros sooner.
+Wants: ``--preset esx`` on the recipe ``boot5``, or on any capture of VMs that are booted together.
 Source: Waldspurger 2002, section 6.4 and Figure 8 (325 MB of zero pages shared at boot, at most 35 MB swapped and then less
 than 20, allocations of almost 1200 MB in all, the idle SQL VM at its min of 160 MB until a query).
 """
-
-import sys
 
 import altair as alt
 import polars as pl
@@ -59,7 +58,3 @@ def chart(frame: pl.DataFrame) -> alt.VConcatChart:
         .facet("vm:N", columns=3)
     )
     return alt.vconcat(above, below)
-
-
-if __name__ == "__main__":
-    chart(table(tk.open(sys.argv[1])).collect()).save(sys.argv[2])

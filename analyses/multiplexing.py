@@ -20,11 +20,12 @@ reserved. 5 fit at a slowdown of 5 % (3 surely), 6 at 10 % (5 surely); with 8 th
 A trace of a few minutes on one machine cannot tell daily peaks; VMs driven by one load are correlated by it; copies that begin
 at random moments are independent by construction. A replay does not slow down: in a host that is far too small, real VMs
 would run, and fault, later than these do.
+Wants: ``--preset working-set``, on several VMs; or several captures that ``tracekit consolidate`` has made, with a tax stage and
+``--memory``.
 Source: Waldspurger 2002, section 1 (multiplexing is why to overcommit); reviewers asked whether peaks are uncorrelated.
 """
 
 import itertools
-import sys
 
 import altair as alt
 import numpy as np
@@ -164,7 +165,3 @@ def _drawn_replays(frame: pl.DataFrame) -> alt.LayerChart:
     band = alt.Chart().mark_errorband().encode(vms, alt.Y("low:Q", title=None), alt.Y2("high:Q"), colour)
     rule = alt.Chart(alt.Data(values=fits.to_dicts())).mark_rule(strokeDash=[4, 3]).encode(y="slowdown:Q")
     return alt.layer(band, line, rule, data=alt.Data(values=replayed.to_dicts())).properties(width=420, height=240)
-
-
-if __name__ == "__main__":
-    chart(table(tk.open(sys.argv[1])).collect()).save(sys.argv[2])

@@ -2,10 +2,9 @@
 
 Method: the table churn: of every time that a page shared a frame, how long that lasted, by what ended it; pages that share
 still at the end are shown apart, as theirs are times so far. Seen from report to report: times are exact to within one.
+Wants: any replay with a sharing stage, with a replay.report as fine as times are wanted.
 Source: copy-on-write (Waldspurger 2002, section 4.1); a short life is a scan and a break paid for little memory.
 """
-
-import sys
 
 import altair as alt
 import polars as pl
@@ -32,7 +31,3 @@ def chart(frame: pl.DataFrame) -> alt.FacetChart:
     span = base.mark_rule().encode(alt.X("p10:Q", title="time shared (s)", scale=scale), alt.X2("p90:Q"))
     median = base.mark_circle(opacity=1).encode(alt.X("p50:Q", scale=scale), alt.Size("pages:Q"))
     return alt.layer(span, median, data=alt.Data(values=labelled.to_dicts())).facet("trace:N")
-
-
-if __name__ == "__main__":
-    chart(table(tk.open(sys.argv[1])).collect()).save(sys.argv[2])

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from make_trace import write
 from reference_allocation import jain, revoked
-from run_analysis import ROOT, load
+from run_analysis import ROOT, check, load
 
 import tracekit as tk
 from tracekit.modules.tax.targets import idle_price
@@ -67,9 +67,17 @@ def test_rates_are_swept_with_intervals(taxed):
     analysis = load("tax_rate")
     frame = analysis.table(taxed).collect()
     assert set(frame["rate"]) == {0, 0.75} and set(frame["seeds"]) == {2}
+    check(frame, "tax_rate")
     one = frame.filter(pl.col("measure") == "guest_page_ins").sort("rate")
     assert one["value"][0] > one["value"][1] and (one["low"] <= one["value"]).all() and (one["value"] <= one["high"]).all()
     assert analysis.chart(frame).to_dict()["spec"]["layer"]
+
+
+def test_the_host_over_time(taxed):
+    analysis = load("dynamic_reallocation")
+    frame = analysis.table(taxed).collect()
+    check(frame.drop("variant"), "dynamic_reallocation")
+    assert len(analysis.chart(frame).to_dict()["vconcat"]) == 2
 
 
 def test_scores_are_what_a_recount_says(taxed):
@@ -134,6 +142,7 @@ def test_peaks_of_real_vms():
         )
         assert (row["correlation"] is None) is (row["vms"] == 1) and row["gain"] >= 1
     assert frame["vms"].max() == 3
+    check(frame, "multiplexing")
     # Against the summary that the stage makes itself of the same moments.
     summary = results.table("working_set_summary").filter(pl.col("vm") == "*").collect()
     whole = dict(frame.filter(pl.col("vms") == 3).select("window", "together").iter_rows())

@@ -217,6 +217,35 @@ def apply_settings(tables: Mapping[str, Any], settings: Iterable[str]) -> dict[s
     return changed
 
 
+def apply_keywords(tables: Mapping[str, Any], stages: Mapping[str, Any]) -> dict[str, Any]:
+    """``tables`` with stages put in as Python writes them: ``paging={"module": ["lru", "arc"], "frames": range(1000, 5000, 1000)}``.
+
+    Instead of a table a stage may be a module or several (``paging="lru"``), and None leaves it out. A module may be a class.
+    ``vm`` is a list of tables, or one table of options by name.
+    """
+    changed = dict(tables)
+    for stage, given in stages.items():
+        if stage == "vm":
+            named = [{"name": name} | dict(options) for name, options in given.items()] if isinstance(given, Mapping) else list(given)
+            changed["vm"] = [*changed.get("vm", []), *named]
+            continue
+        table = dict(given) if isinstance(given, Mapping) else {"module": NO_MODULE if given is None else given}
+        changed[stage] = {**changed.get(stage, {}), **{name: _plain(value) for name, value in table.items()}}
+    return changed
+
+
+def _plain(value: Any) -> Any:
+    """A value as TOML has it: ranges, tuples and arrays are lists, a module's class is registered and goes by its name."""
+    if isinstance(value, type) and issubclass(value, Module):
+        registry.register(value)
+        return value.name
+    if hasattr(value, "tolist"):  # of NumPy
+        return value.tolist()
+    if isinstance(value, Iterable) and not isinstance(value, (str, Mapping)):
+        return [_plain(item) for item in value]
+    return value
+
+
 def variants(tables: Mapping[str, Any]) -> list[Variant]:
     """All variants of a scenario: one a combination of the listed values, in the order given.
 

@@ -3,19 +3,24 @@
 Guest pages get dense ids ``base[vm] + ppn`` here, once, so that no kernel ever hashes a page number.
 """
 
+import glob
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import xxhash
 
+from tracekit import display
 from tracekit.errors import TraceError
 from tracekit.metadata import infer_capabilities
 from tracekit.schema import CAPABILITIES, TRUTH_SUFFIX, ZERO_DIGEST
 from tracekit.stream import DTYPES, KIND_ORDER, NO_PAGE, Chunk, Ids, ReadAhead, Source, merge
 from tracekit.tracefile import BATCH_ROWS, TraceFile
+from tracekit.units import format_count, format_duration, format_pages
 
 #: Times stay below this, so that sums of them fit 64 bits.
 MAX_T = 1 << 62
@@ -66,6 +71,22 @@ class Trace:
         if self.pages >= NO_PAGE:
             raise TraceError(f"{name}: {self.pages} guest pages are more than the {NO_PAGE - 1} that one replay can hold; replay fewer VMs")
 
+    def _about(self) -> tuple[str, pl.DataFrame]:
+        """A line that says what this is, and a table of its VMs."""
+        rows = ", ".join(f"{kind} {format_count(self.rows[kind])}" for kind in self.kinds)
+        origin = "SYNTHETIC" if self.synthetic else "captured"
+        line = f"{origin} trace {self.name}: {format_duration(self.last_t - self.first_t)}, rows of {rows}"
+        vms = [(vm.name, vm.pages, format_pages(vm.pages), " ".join(k for k in self.kinds if k in vm.kinds), vm.os) for vm in self.vms]
+        return line, pl.DataFrame(vms, schema={"vm": str, "pages": int, "size": str, "kinds": str, "os": str}, orient="row")
+
+    def __repr__(self) -> str:
+        line, vms = self._about()
+        return display.text(display.table(vms, line))
+
+    def _repr_html_(self) -> str:
+        line, vms = self._about()
+        return display.html(line, [display.html_table(vms), *(f'<p class="dim">{escape(note)}</p>' for note in self.notes)])
+
     @property
     def digest_bits(self) -> int:
         """Bits that contents are told by: 128 where all files of contents have a ``digest_hi``."""
@@ -114,9 +135,10 @@ def open_trace(*paths: str | os.PathLike[str]) -> Trace:
 def open_traces(paths: Iterable[str | os.PathLike[str]], together: bool = False) -> list[Trace]:
     """Open trace files grouped by capture; ``together`` puts all their VMs on one host, names made unique.
 
-    Files of the truth beside synthesized captures are passed over.
+    A path may be a pattern, such as ``traces/three-vms.*.parquet``. Files of the truth beside synthesized captures are passed over.
     """
-    files = [TraceFile(path) for path in dict.fromkeys(map(Path, paths)) if not path.name.endswith(TRUTH_SUFFIX)]
+    named = [path for given in paths for path in _matching(Path(given))]
+    files = [TraceFile(path) for path in dict.fromkeys(named) if not path.name.endswith(TRUTH_SUFFIX)]
     if not files:
         raise TraceError("no trace files given; name some Parquet files")
     captures: dict[str, list[TraceFile]] = {}
@@ -125,6 +147,15 @@ def open_traces(paths: Iterable[str | os.PathLike[str]], together: bool = False)
     if not together:
         return [_open_capture(name, {name: group}) for name, group in sorted(captures.items())]
     return [_open_capture("+".join(sorted(captures)), dict(sorted(captures.items())))]
+
+
+def _matching(path: Path) -> list[Path]:
+    """The files that a pattern stands for; a path that is no pattern, or is there, is itself."""
+    if not glob.has_magic(str(path)) or path.exists():
+        return [path]
+    if not (found := sorted(map(Path, glob.glob(str(path))))):
+        raise TraceError(f"{path}: no file matches this pattern; is it the right folder?")
+    return found
 
 
 def _open_capture(name: str, captures: Mapping[str, list[TraceFile]]) -> Trace:
