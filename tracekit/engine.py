@@ -48,7 +48,7 @@ def replay(
     """
     if chunk < 1:
         raise ScenarioError(f"chunks of {chunk} rows cannot be; give at least 1")
-    choices = variants(_tables(scenario, preset, settings, memory, until, seed))
+    choices = variants(scenario_tables(scenario, preset, settings, memory, until, seed))
     results = Results()
     if out:
         check_folder(out)
@@ -71,7 +71,7 @@ def replay(
     return results
 
 
-def _tables(
+def scenario_tables(
     scenario: Path | str | Mapping[str, Any] | None,
     preset: str,
     settings: Iterable[str],
@@ -79,6 +79,7 @@ def _tables(
     until: str | int | None,
     seed: int | None,
 ) -> dict[str, Any]:
+    """The tables of a scenario (a file's, those given, or a preset's) with all that overrides them put in."""
     if scenario is None:
         tables = load_preset(preset)
     else:

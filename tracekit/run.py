@@ -27,7 +27,7 @@ OVERCOMMIT = 0.75
 #: More ticks of one control clock than this are taken for a mistake: they would take hours.
 _MOST_TICKS = 30_000_000
 #: Bytes that a replay holds by guest page and by frame, with every stage present.
-_PAGE_COST, _FRAME_COST = 260, 36
+PAGE_COST, FRAME_COST = 260, 36
 
 
 def fit(trace: Trace, variants: Sequence[Variant]) -> tuple[list[Variant], list[str]]:
@@ -66,6 +66,11 @@ class Run:
     def books(self) -> Any:
         """What the machine keeps of each VM (``host.VM_RECORD``)."""
         return self._host.vm
+
+    @property
+    def driver(self) -> str:
+        """The name of the driver, which variants of the same modules have in common."""
+        return self._driver.kernels.__name__.rpartition(".")[2]
 
     @property
     def is_cold(self) -> bool:
@@ -273,7 +278,7 @@ def _size_host(trace: Trace, variant: Variant, modules: Mapping[str, Module]) ->
 
 def _check_memory(trace: Trace, frames: int, variants: int) -> None:
     """Refuse what this machine cannot hold, before the operating system does."""
-    needed = (trace.pages * _PAGE_COST + frames * _FRAME_COST) * variants
+    needed = (trace.pages * PAGE_COST + frames * FRAME_COST) * variants
     present = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > present:
         raise TraceError(

@@ -121,6 +121,17 @@ def open_traces(paths: Iterable[str | os.PathLike[str]], together: bool = False)
     return [_open_capture("+".join(sorted(captures)), dict(sorted(captures.items())))]
 
 
+def captures_of(paths: Iterable[str | os.PathLike[str]]) -> dict[str, list[Path]]:
+    """Trace files by capture, opened one after the other: of very many, no two are open at a time."""
+    captures: dict[str, list[Path]] = {}
+    for path in dict.fromkeys(map(Path, paths)):
+        if not path.name.endswith(TRUTH_SUFFIX):
+            captures.setdefault(TraceFile(path).capture, []).append(path)
+    if not captures:
+        raise TraceError("no trace files given; name some Parquet files")
+    return dict(sorted(captures.items()))
+
+
 def _open_capture(name: str, captures: Mapping[str, list[TraceFile]]) -> Trace:
     tables = {capture: _names_in(files) for capture, files in captures.items()}
     everywhere = [vm for names in tables.values() for vm in names]

@@ -1,0 +1,165 @@
+"""What a sweep has to do: cells not kept yet, in bundles that are one task each.
+
+A bundle is some variants of one trace, which is decoded once for all of them. It is as large as memory allows, but no
+larger than an eighth of a worker's share of all the work, so that begun longest first (Graham 1969) the last task ends
+late by at most that eighth; nor than ten minutes, which is what the death of a worker may cost; nor smaller than a second.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tracekit.errors import TraceError, TracekitError
+from tracekit.pool.task import Task, sentence
+from tracekit.results import cell_done
+from tracekit.run import fit
+from tracekit.scenario import Variant
+from tracekit.sweep.cell import replay_bundle
+from tracekit.sweep.cost import OPENING, Rates, Work, decoding_memory, memory_of, work_of
+from tracekit.trace import Trace, captures_of, open_trace
+from tracekit.tracefile import BATCH_ROWS
+
+#: Parts of a worker's share that no bundle is larger than.
+_PARTS = 8
+_LONGEST, _SHORTEST = 600.0, 1.0
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell that could not be made (a whole trace, where ``variant`` is empty), and why."""
+
+    trace: str
+    variant: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Bundle(Task):
+    """Some variants of one trace as a task; taken apart into one task a variant."""
+
+    trace: str = ""
+    cells: tuple[Variant, ...] = ()
+
+    def apart(self) -> list[Task]:
+        """See ``Task``."""
+        *before, variants = self.arguments
+        each = self.seconds / len(variants)
+        return [
+            replace(
+                self,
+                name=f"{self.trace}.{variant.id}",
+                arguments=(*before, (variant,)),
+                cells=(variant,),
+                seconds=each,
+                units=self.units // len(variants),
+            )
+            for variant in variants
+        ]
+
+
+@dataclass
+class Share:
+    """A trace's part of a sweep, as planned: see ``plan``."""
+
+    name: str
+    paths: tuple[str, ...]
+    rows: int
+    pages: int
+    todo: tuple[Variant, ...]
+    kept: int
+    work: dict[str, Work]
+    variant_memory: int
+    fixed_memory: int
+    bundles: list[Bundle] = field(default_factory=list)
+
+
+@dataclass
+class Plan:
+    """What a sweep has to do; ``refused`` are sentences on what a trace cannot support, as for ``replay``."""
+
+    shares: list[Share] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+    @property
+    def bundles(self) -> list[Bundle]:
+        return [bundle for share in self.shares for bundle in share.bundles]
+
+    @property
+    def todo(self) -> int:
+        """Cells to be made."""
+        return sum(len(share.todo) for share in self.shares)
+
+    @property
+    def kept(self) -> int:
+        """Cells that are there."""
+        return sum(share.kept for share in self.shares)
+
+
+def plan(paths: Iterable[Any], choices: Sequence[Variant], out: Path | str, keep_going: bool = False) -> Plan:
+    """Which cells of these traces × variants are missing in a results folder; ``bundle`` makes tasks of them.
+
+    A trace that cannot be opened, or supports no variant, is a failure of its own if one is to keep going. Raises TracekitError.
+    """
+    made = Plan()
+    for name, files in captures_of(paths).items():
+        try:
+            trace = open_trace(*files)
+            fitting, refused = fit(trace, choices)
+            made.refused += refused
+            if not fitting:
+                raise TraceError(refused[0])
+        except TracekitError as error:
+            if not keep_going:
+                raise
+            made.failures.append(Failure(name, "", sentence(error)))
+            continue
+        todo = tuple(variant for variant in fitting if not cell_done(out, trace, variant))
+        made.shares.append(_share(trace, tuple(map(str, files)), todo, len(fitting) - len(todo)))
+    return made
+
+
+def _share(trace: Trace, paths: tuple[str, ...], todo: tuple[Variant, ...], kept: int) -> Share:
+    rows, work = sum(trace.rows.values()), {variant.id: work_of(trace, variant) for variant in todo}
+    return Share(trace.name, paths, rows, trace.pages, todo, kept, work, memory_of(trace), decoding_memory(trace, BATCH_ROWS))
+
+
+def bundle(made: Plan, out: Path | str, rates: Rates, workers: int, largest: int, how: dict[str, Any]) -> None:
+    """Cut what each trace has to do into bundles for so many workers, of at most ``largest`` bytes."""
+    times = [[rates.seconds(share.work[variant.id]) for variant in share.todo] for share in made.shares]
+    most = min(max(sum(map(sum, times)) / (_PARTS * workers), _SHORTEST), _LONGEST)
+    for share, seconds in zip(made.shares, times, strict=True):
+        count = len(share.todo)
+        if not count:
+            continue
+        shared = rates.decoding(share.work[share.todo[0].id])
+        own = [max(second - shared, 0.1 * second) for second in seconds]
+        fitting = max(1, (largest - share.fixed_memory) // max(share.variant_memory, 1))
+        parts = min(count, max(math.ceil(count / fitting), math.ceil(sum(own) / max(most - shared, most / 2))))
+        # The longest variants go round the bundles, so that these take about as long as one another.
+        order = sorted(range(count), key=lambda i: -own[i])
+        for part in range(parts):
+            mine = sorted(order[part::parts])
+            share.bundles.append(
+                Bundle(
+                    name=f"{share.name} {part + 1}/{parts}",
+                    work=replay_bundle,
+                    arguments=(share.paths, str(Path(out).absolute()), how, tuple(share.todo[i] for i in mine)),
+                    seconds=OPENING + shared + sum(own[i] for i in mine),
+                    memory=share.fixed_memory + share.variant_memory * len(mine),
+                    units=int(sum(share.work[share.todo[i].id].rows for i in mine)),
+                    trace=share.name,
+                    cells=tuple(share.todo[i] for i in mine),
+                )
+            )
+
+
+def wall_seconds(bundles: Iterable[Bundle], workers: int) -> float:
+    """Expected seconds until the last worker is done, tasks given out longest first."""
+    ends = [0.0] * workers
+    for seconds in sorted((bundle.seconds for bundle in bundles), reverse=True):
+        first = ends.index(min(ends))
+        ends[first] += seconds
+    return max(ends)
