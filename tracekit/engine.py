@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tracekit.errors import ScenarioError, TraceError
+from tracekit.location import Url
 from tracekit.part import Part
 from tracekit.results import Results, cell_done, check_folder, write_cell
 from tracekit.run import Run, fit
@@ -25,7 +26,7 @@ Progress = Callable[[str, int, int], None]
 
 
 def replay(
-    traces: str | os.PathLike[str] | Trace | Iterable[str | os.PathLike[str] | Trace],
+    traces: str | os.PathLike[str] | Url | Trace | Iterable[str | os.PathLike[str] | Url | Trace],
     scenario: Path | str | Mapping[str, Any] | None = None,
     *,
     preset: str = "esx",
@@ -42,7 +43,7 @@ def replay(
 ) -> Results:
     """Replay traces through every variant of a scenario, and return the result tables.
 
-    ``traces`` are files or opened traces; ``scenario`` a TOML file or its tables, else ``preset``; ``settings`` are
+    ``traces`` are files, URLs or opened traces; ``scenario`` a TOML file or its tables, else ``preset``; ``settings`` are
     ``stage.parameter=value[,value…]``. ``out`` is a directory that finished replays are kept in; those already there
     are not run again. ``progress`` is called with (what, rows done, rows in all). Raises TracekitError.
     """
@@ -92,7 +93,7 @@ def scenario_tables(
 
 
 def _open(traces: Any, together: bool) -> list[Trace]:
-    given = [traces] if isinstance(traces, (str, os.PathLike, Trace)) else list(traces)
+    given = [traces] if isinstance(traces, (str, os.PathLike, Url, Trace)) else list(traces)
     paths = [item for item in given if not isinstance(item, Trace)]
     opened = [item for item in given if isinstance(item, Trace)]
     return opened + (open_traces(paths, together) if paths or not opened else [])

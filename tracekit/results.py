@@ -9,8 +9,8 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +126,26 @@ def check_folder(folder: Path | str) -> None:
 
 def write_cell(folder: Path | str, trace: str, variant: str, tables: Rows) -> None:
     """Keep the tables of one replay in a directory, all at once."""
+    with _making(folder, trace, variant) as unfinished:
+        for name, (table, rows) in tables.items():
+            to_frame(table, rows).write_parquet(unfinished / f"{name}.parquet")
+
+
+def read_cell(folder: Path | str, trace: str, variant: str) -> dict[str, bytes]:
+    """The files of a cell, to be carried to another machine."""
+    return {path.name: path.read_bytes() for path in sorted(_cell(folder, trace, variant).iterdir())}
+
+
+def copy_cell(folder: Path | str, trace: str, variant: str, files: Mapping[str, bytes]) -> None:
+    """Keep the files of a cell that another machine has made, all at once."""
+    with _making(folder, trace, variant) as unfinished:
+        for name, content in files.items():
+            (unfinished / name).write_bytes(content)
+
+
+@contextmanager
+def _making(folder: Path | str, trace: str, variant: str) -> Iterator[Path]:
+    """A folder that becomes the cell of a replay when it is complete. Raises TracekitError if it cannot be written."""
     folder = Path(folder)
     temporary = handle = None
     try:
@@ -133,8 +153,7 @@ def write_cell(folder: Path | str, trace: str, variant: str, tables: Rows) -> No
         temporary = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder))
         handle = os.open(temporary, os.O_RDONLY)
         fcntl.flock(handle, fcntl.LOCK_SH)  # until this process ends its work or its life: see sweep_up
-        for name, (table, rows) in tables.items():
-            to_frame(table, rows).write_parquet(temporary / f"{name}.parquet")
+        yield temporary
         _put(temporary, _cell(folder, trace, variant))
     except OSError as error:
         raise TracekitError(

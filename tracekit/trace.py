@@ -6,12 +6,12 @@ Guest pages get dense ids ``base[vm] + ppn`` here, once, so that no kernel ever 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import xxhash
 
 from tracekit.errors import TraceError
+from tracekit.location import Place, Url, place
 from tracekit.metadata import infer_capabilities
 from tracekit.schema import CAPABILITIES, TRUTH_SUFFIX, ZERO_DIGEST
 from tracekit.stream import DTYPES, KIND_ORDER, NO_PAGE, Chunk, Ids, Source, merge
@@ -96,7 +96,7 @@ class Trace:
                 source.close()
 
 
-def open_trace(*paths: str | os.PathLike[str]) -> Trace:
+def open_trace(*paths: str | os.PathLike[str] | Url) -> Trace:
     """Open the files of one capture. Raises TraceError, also if they belong to several captures."""
     traces = open_traces(paths)
     if len(traces) > 1:
@@ -105,12 +105,12 @@ def open_trace(*paths: str | os.PathLike[str]) -> Trace:
     return traces[0]
 
 
-def open_traces(paths: Iterable[str | os.PathLike[str]], together: bool = False) -> list[Trace]:
+def open_traces(paths: Iterable[str | os.PathLike[str] | Url], together: bool = False) -> list[Trace]:
     """Open trace files grouped by capture; ``together`` puts all their VMs on one host, names made unique.
 
     Files of the truth beside synthesized captures are passed over.
     """
-    files = [TraceFile(path) for path in dict.fromkeys(map(Path, paths)) if not path.name.endswith(TRUTH_SUFFIX)]
+    files = [TraceFile(path) for path in dict.fromkeys(map(place, paths)) if not path.name.endswith(TRUTH_SUFFIX)]
     if not files:
         raise TraceError("no trace files given; name some Parquet files")
     captures: dict[str, list[TraceFile]] = {}
@@ -121,10 +121,10 @@ def open_traces(paths: Iterable[str | os.PathLike[str]], together: bool = False)
     return [_open_capture("+".join(sorted(captures)), dict(sorted(captures.items())))]
 
 
-def captures_of(paths: Iterable[str | os.PathLike[str]]) -> dict[str, list[Path]]:
+def captures_of(paths: Iterable[str | os.PathLike[str] | Url]) -> dict[str, list[Place]]:
     """Trace files by capture, opened one after the other: of very many, no two are open at a time."""
-    captures: dict[str, list[Path]] = {}
-    for path in dict.fromkeys(map(Path, paths)):
+    captures: dict[str, list[Place]] = {}
+    for path in dict.fromkeys(map(place, paths)):
         if not path.name.endswith(TRUTH_SUFFIX):
             captures.setdefault(TraceFile(path).capture, []).append(path)
     if not captures:

@@ -3,7 +3,7 @@
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,6 +14,9 @@ app = typer.Typer()
 Jobs = Annotated[int | None, typer.Option(min=1, help="Processes. [default: one a core, as far as memory allows]")]
 MemoryLimit = Annotated[
     str | None, typer.Option(metavar="SIZE", help="Memory that all processes may take together. [default: 80 % of what is available]")
+]
+Scheduler = Annotated[
+    str | None, typer.Option(metavar="tcp://HOST:PORT", help="Dask scheduler whose workers do it, instead of processes started here.")
 ]
 
 
@@ -29,6 +32,7 @@ def sweep(
     memory: Annotated[str | None, typer.Option(help="Machine memory, such as 512MiB. [default: sized from each trace]")] = None,
     until: Annotated[str | None, typer.Option(help="Trace time to replay, such as 10min.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random choice. [default: 0]")] = None,
+    scheduler: Scheduler = None,
     jobs: Jobs = None,
     memory_limit: MemoryLimit = None,
     keep_going: Annotated[bool, typer.Option("--keep-going", help="Make all other cells if one fails; exits with 1.")] = False,
@@ -43,14 +47,14 @@ def sweep(
     from contextlib import closing
 
     from tracekit import sweep as sweeping
-    from tracekit.pool.local import IDLE_BYTES, LocalPool
+    from tracekit.pool.task import IDLE_BYTES
     from tracekit.report import output
     from tracekit.report import sweeping as report
     from tracekit.report.progress import progress
 
     check_format(format, "sweep")
     began = time.monotonic()
-    with closing(LocalPool(jobs, limit_of(memory_limit))) as pool:
+    with closing(pool_of(scheduler, jobs, memory_limit)) as pool:
         prepared = sweeping.prepare(
             traces, scenario, out=out, pool=pool, preset=preset, settings=settings or (), memory=memory, until=until, seed=seed,
             auditing=audit, keep_going=keep_going,
@@ -72,12 +76,20 @@ def sweep(
         raise typer.Exit(1)
 
 
-def limit_of(text: str | None) -> int | None:
-    """``--memory-limit`` in bytes. Raises ScenarioError."""
+def pool_of(scheduler: str | None, jobs: int | None, memory_limit: str | None) -> Any:
+    """The workers that these options ask for. Raises TracekitError."""
     from tracekit.errors import ScenarioError
     from tracekit.units import parse_size
 
+    if scheduler:
+        if jobs or memory_limit:
+            raise typer.BadParameter("how many workers a scheduler has, and with how much memory, is said where they are started")
+        from tracekit.pool.scheduler import DaskPool
+
+        return DaskPool(scheduler)
+    from tracekit.pool.local import LocalPool
+
     try:
-        return parse_size(text) if text else None
+        return LocalPool(jobs, parse_size(memory_limit) if memory_limit else None)
     except ValueError as error:
         raise ScenarioError(f"--memory-limit: {error}") from None

@@ -15,10 +15,8 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from tracekit.pool.memory import available, cores
-from tracekit.pool.task import ONE_THREAD, Outcome, Task
+from tracekit.pool.task import IDLE_BYTES, ONE_THREAD, Outcome, Task
 
-#: Bytes of a worker that does nothing: Python, numba, Polars, and what decoding holds (measured: 250 to 300 MiB).
-IDLE_BYTES = 320 << 20
 #: Part of the memory available that workers may take if nobody says how much.
 _PART = 0.8
 _SECONDS = 0.5

@@ -9,8 +9,9 @@ from typing import Any
 from tracekit.engine import scenario_tables
 from tracekit.errors import TracekitError
 from tracekit.pool.task import Pool, perform
-from tracekit.results import check_folder, sweep_up
+from tracekit.results import check_folder, copy_cell, sweep_up
 from tracekit.scenario import variants
+from tracekit.sweep.cell import leave_mark, mark_of
 from tracekit.sweep.cost import Rates, calibrate, finished
 from tracekit.sweep.plan import Bundle, Failure, Plan, bundle, plan
 from tracekit.tracefile import BATCH_ROWS
@@ -26,6 +27,7 @@ class Prepared:
     plan: Plan
     rates: Rates
     out: Path
+    mark: str
 
 
 def prepare(
@@ -46,8 +48,9 @@ def prepare(
     choices = variants(scenario_tables(scenario, preset, settings, memory, until, seed))
     check_folder(out)
     made, rates = plan(traces, choices, out, keep_going), calibrate(finished(out))
-    bundle(made, out, rates, pool.workers, pool.largest, {"chunk": BATCH_ROWS, "auditing": auditing})
-    return Prepared(made, rates, Path(out))
+    mark = mark_of(out)
+    bundle(made, out, mark, rates, pool.workers, pool.largest, {"chunk": BATCH_ROWS, "auditing": auditing})
+    return Prepared(made, rates, Path(out), mark)
 
 
 def run(prepared: Prepared, pool: Pool, keep_going: bool = False, progress: Progress = lambda *_: None) -> list[Failure]:
@@ -60,6 +63,7 @@ def run(prepared: Prepared, pool: Pool, keep_going: bool = False, progress: Prog
     if not todo:
         return failures
     out.mkdir(parents=True, exist_ok=True)
+    leave_mark(out, prepared.mark)
     sweep_up(out)
     total, units, done = sum(bundle.units for bundle in prepared.plan.bundles), 0, 0
 
@@ -75,6 +79,8 @@ def run(prepared: Prepared, pool: Pool, keep_going: bool = False, progress: Prog
             if not keep_going:
                 raise TracekitError(outcome.failure if outcome.failure.startswith(task.trace) else f"{task.name}: {outcome.failure}")
             failures += [Failure(task.trace, variant.id, outcome.failure) for variant in task.cells]
+        for variant, files in (outcome.value or {}).items():
+            copy_cell(out, task.trace, variant, files)
         done, units = done + len(task.cells), units + task.units
         report(0)
     return failures

@@ -1,29 +1,56 @@
 """What a worker does for a sweep: some variants of one trace, whose results it keeps, or hands back where it cannot reach them."""
 
 import fcntl
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tracekit.engine import advance as replay_rows
 from tracekit.kernel import cache_folder
 from tracekit.pool.task import Advance
-from tracekit.results import cell_done, write_cell
+from tracekit.results import cell_done, read_cell, write_cell
 from tracekit.run import Run
 from tracekit.scenario import Variant
 from tracekit.trace import open_trace
 
+_MARK = ".sweep"
+#: The files of cells by variant.
+Cells = dict[str, dict[str, bytes]]
 
-def replay_bundle(report: Advance, paths: Sequence[str], out: str, how: dict[str, Any], variants: Sequence[Variant]) -> None:
-    """Replay variants of one trace, decoding it once, and keep their cells in ``out``. Cells that are there are left alone."""
-    trace = open_trace(*paths)
-    runs = [Run(trace, variant, how["auditing"], len(variants)) for variant in variants if not cell_done(out, trace, variant)]
+
+def replay_bundle(report: Advance, paths: Sequence[str], out: str, mark: str, how: Mapping[str, Any], variants: Sequence[Variant]) -> Cells:
+    """Replay variants of one trace, decoding it once, and keep their cells in ``out``; those that are there are left alone.
+
+    Where ``out`` does not bear ``mark``, as on a machine that does not reach that folder, the cells are returned instead.
+    """
+    trace, here = open_trace(*paths), mark_of(out) == mark
+    runs = [Run(trace, variant, how["auditing"], len(variants)) for variant in variants if not (here and cell_done(out, trace, variant))]
     for run in runs:
         if run.is_cold:
             _compile(run)
     replay_rows(trace, runs, how["chunk"], 1, lambda what, done, total: report(done * len(runs)))
-    for run in runs:
-        write_cell(out, trace.name, run.variant.id, run.tables())
+    with TemporaryDirectory() as elsewhere:
+        folder = out if here else elsewhere
+        for run in runs:
+            write_cell(folder, trace.name, run.variant.id, run.tables())
+        return {} if here else {run.variant.id: read_cell(elsewhere, trace.name, run.variant.id) for run in runs}
+
+
+def mark_of(folder: Path | str) -> str:
+    """What tells a results folder from another of the same path on another machine; a new one if it bears none."""
+    try:
+        return (Path(folder) / _MARK).read_text()
+    except OSError:
+        return uuid.uuid4().hex
+
+
+def leave_mark(folder: Path, mark: str) -> None:
+    """Give a results folder its mark unless it has one: workers that do not see it hand their cells to the client."""
+    with suppress(FileExistsError), open(folder / _MARK, "x") as file:
+        file.write(mark)
 
 
 def _compile(run: Run) -> None:

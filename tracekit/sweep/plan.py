@@ -6,7 +6,7 @@ late by at most that eighth; nor than ten minutes, which is what the death of a 
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -126,8 +126,11 @@ def _share(trace: Trace, paths: tuple[str, ...], todo: tuple[Variant, ...], kept
     return Share(trace.name, paths, rows, trace.pages, todo, kept, work, memory_of(trace), decoding_memory(trace, BATCH_ROWS))
 
 
-def bundle(made: Plan, out: Path | str, rates: Rates, workers: int, largest: int, how: dict[str, Any]) -> None:
-    """Cut what each trace has to do into bundles for so many workers, of at most ``largest`` bytes."""
+def bundle(made: Plan, out: Path | str, mark: str, rates: Rates, workers: int, largest: int, how: Mapping[str, Any]) -> None:
+    """Cut what each trace has to do into bundles for so many workers, of at most ``largest`` bytes.
+
+    ``out``, ``mark`` and ``how`` are handed on to ``replay_bundle``.
+    """
     times = [[rates.seconds(share.work[variant.id]) for variant in share.todo] for share in made.shares]
     most = min(max(sum(map(sum, times)) / (_PARTS * workers), _SHORTEST), _LONGEST)
     for share, seconds in zip(made.shares, times, strict=True):
@@ -146,7 +149,7 @@ def bundle(made: Plan, out: Path | str, rates: Rates, workers: int, largest: int
                 Bundle(
                     name=f"{share.name} {part + 1}/{parts}",
                     work=replay_bundle,
-                    arguments=(share.paths, str(Path(out).absolute()), how, tuple(share.todo[i] for i in mine)),
+                    arguments=(share.paths, str(Path(out).absolute()), mark, how, tuple(share.todo[i] for i in mine)),
                     seconds=OPENING + shared + sum(own[i] for i in mine),
                     memory=share.fixed_memory + share.variant_memory * len(mine),
                     units=int(sum(share.work[share.todo[i].id].rows for i in mine)),
