@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from make_trace import about, write, write_raw
 from run_cli import run, start
-from sweep_cells import children, gone, kept, kill_one, write_traces
+from sweep_cells import Here, children, gone, kept, kill_one, write_traces
 
 import tracekit as tk
 from tracekit.errors import TracekitError
-from tracekit.pool.task import TRIES, Outcome, Task, perform
+from tracekit.pool.task import TRIES, Task, perform
 from tracekit.scenario import apply_settings, load_preset, variants
 from tracekit.sweep import prepare
 from tracekit.sweep import run as run_sweep
@@ -37,32 +37,6 @@ def undisturbed(traces, tmp_path_factory):
     out = tmp_path_factory.mktemp("undisturbed")
     tk.replay(traces, preset="paging", settings=SETTINGS, out=out)
     return kept(out)
-
-
-class Here:
-    """A pool of this process: tasks named in ``deaths`` lose their worker so many times, those in ``fails`` fail."""
-
-    def __init__(self, deaths=(), fails=(), workers=2, largest=1 << 30):
-        self.workers, self.largest, self.deaths, self.fails = workers, largest, dict(deaths), set(fails)
-        self.waiting, self.begun = [], []
-
-    def submit(self, task):
-        self.waiting.append(task)
-
-    def outcomes(self, report):
-        while self.waiting:
-            task = self.waiting.pop(0)
-            self.begun.append(task.name)
-            if self.deaths.get(task.name, 0) > 0:
-                self.deaths[task.name] -= 1
-                yield Outcome(task, failure="its process was killed", died=True)
-            elif task.name in self.fails:
-                yield Outcome(task, failure="ValueError: no")
-            else:
-                yield Outcome(task, task.work(lambda units: report(units), *task.arguments))
-
-    def close(self):
-        pass
 
 
 def test_a_sweep_keeps_what_a_replay_keeps(traces, undisturbed, tmp_path):

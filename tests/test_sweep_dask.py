@@ -12,9 +12,10 @@ from run_cli import run, start
 from sweep_cells import kept, write_traces
 
 import tracekit as tk
+from tracekit.pool.mark import leave_mark, mark_of
 from tracekit.results import copy_cell
 from tracekit.scenario import apply_settings, load_preset, variants
-from tracekit.sweep.cell import leave_mark, mark_of, replay_bundle
+from tracekit.sweep.cell import replay_bundle
 
 SETTINGS = ["paging.module=random,lru", "paging.frames=10,20"]
 OPTIONS = ("--preset", "paging", *(part for text in SETTINGS for part in ("--set", text)))

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from tracekit import __version__
-from tracekit.cli import capturing, curves, importing, replaying, sweeping, tools, traces
+from tracekit.cli import capturing, curves, fleet, importing, replaying, sweeping, tools, traces
 from tracekit.errors import TracekitError
 
 app = typer.Typer(
@@ -21,7 +21,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     epilog="Start with: tracekit replay traces/\\*.parquet",
 )
-for group in (replaying, sweeping, traces, curves, capturing, importing, tools):
+for group in (replaying, sweeping, fleet, traces, curves, capturing, importing, tools):
     app.add_typer(group.app)
 
 

@@ -47,6 +47,12 @@ class Outcome:
     failure: str = ""
     died: bool = False
 
+    @property
+    def said(self) -> str:
+        """The failure with the task's name before it, unless it begins with that itself."""
+        name = self.task.name.partition(" ")[0]
+        return self.failure if self.failure.startswith(name) else f"{self.task.name}: {self.failure}"
+
 
 class Pool(Protocol):
     """Processes that tasks are done by."""

@@ -8,10 +8,10 @@ from typing import Any
 
 from tracekit.engine import scenario_tables
 from tracekit.errors import TracekitError
+from tracekit.pool.mark import leave_mark, mark_of
 from tracekit.pool.task import Pool, perform
 from tracekit.results import check_folder, copy_cell, sweep_up
 from tracekit.scenario import variants
-from tracekit.sweep.cell import leave_mark, mark_of
 from tracekit.sweep.cost import Rates, calibrate, finished
 from tracekit.sweep.plan import Bundle, Failure, Plan, bundle, plan
 from tracekit.tracefile import BATCH_ROWS
@@ -77,7 +77,7 @@ def run(prepared: Prepared, pool: Pool, keep_going: bool = False, progress: Prog
         assert isinstance(task, Bundle)
         if outcome.failure:
             if not keep_going:
-                raise TracekitError(outcome.failure if outcome.failure.startswith(task.trace) else f"{task.name}: {outcome.failure}")
+                raise TracekitError(outcome.said)
             failures += [Failure(task.trace, variant.id, outcome.failure) for variant in task.cells]
         for variant, files in (outcome.value or {}).items():
             copy_cell(out, task.trace, variant, files)

@@ -1,22 +1,20 @@
 """What a worker does for a sweep: some variants of one trace, whose results it keeps, or hands back where it cannot reach them."""
 
 import fcntl
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from tracekit.engine import advance as replay_rows
 from tracekit.kernel import cache_folder
+from tracekit.pool.mark import mark_of
 from tracekit.pool.task import Advance
 from tracekit.results import cell_done, read_cell, write_cell
 from tracekit.run import Run
 from tracekit.scenario import Variant
 from tracekit.trace import open_trace
 
-_MARK = ".sweep"
 #: The files of cells by variant.
 Cells = dict[str, dict[str, bytes]]
 
@@ -37,20 +35,6 @@ def replay_bundle(report: Advance, paths: Sequence[str], out: str, mark: str, ho
         for run in runs:
             write_cell(folder, trace.name, run.variant.id, run.tables())
         return {} if here else {run.variant.id: read_cell(elsewhere, trace.name, run.variant.id) for run in runs}
-
-
-def mark_of(folder: Path | str) -> str:
-    """What tells a results folder from another of the same path on another machine; a new one if it bears none."""
-    try:
-        return (Path(folder) / _MARK).read_text()
-    except OSError:
-        return uuid.uuid4().hex
-
-
-def leave_mark(folder: Path, mark: str) -> None:
-    """Give a results folder its mark unless it has one: workers that do not see it hand their cells to the client."""
-    with suppress(FileExistsError), open(folder / _MARK, "x") as file:
-        file.write(mark)
 
 
 def _compile(run: Run) -> None:
