@@ -95,6 +95,7 @@ def test_placements_lie_between_chance_and_the_bound(folder, fleet, room, seed):
     host = {row["vm"]: row["host"] for row in placed}
     assert saved[tuple(host[name] for name in names)] == rows["chosen"]["between"] == rows["chosen"]["estimate"]
     assert rows["greedy"]["between"] <= rows["chosen"]["between"] <= max(saved.values()) <= rows["bound"]["between"]
+    assert max(saved.values()) <= rows["pair bound"]["estimate"] + 1e-9
     if "random" in rows:
         assert min(saved.values()) - 1 <= rows["random"]["between"] <= max(saved.values())
 

@@ -25,6 +25,8 @@ from tracekit.trace import captures_of
 DRAWS = 20
 #: Rows (content, VM) that the sketch may have, at most: its table of hosts × contents must fit into memory.
 SKETCH_ROWS = 1 << 20
+#: VMs up to which every two of them are compared for the second bound.
+PAIRED = 8192
 #: Seconds a row to spill or to count, and bytes a page or row that it takes.
 _SECONDS, _PAGE_BYTES, _ROW_BYTES = 2e-7, 64, 96
 #: Bytes that counting a part should take, at most: there are as many parts as that takes.
@@ -153,6 +155,8 @@ def _place(
     chosen = max(improved, key=lambda host: placement.estimate(sketch, host)[0])
     placements["chosen"] = [chosen]
     counted = iter(fleet.count([host for group in placements.values() for host in group]).counts)
+    pairs = placement.pair_bound(sketch, sizes, capacity) if len(sizes) <= PAIRED else None
+    bound = min(answer.bound, pairs if pairs is not None else answer.bound)
     apart = int(answer.counts[-1][2].sum())  # distinct contents by VM
     rows = []
     for name, group in placements.items():
@@ -165,9 +169,11 @@ def _place(
         rows.append(
             {"placement": name, "hosts": round(sum(len(np.unique(host)) for host in group) / len(group)), "draws": len(group),
              "between": round(exact), "estimate": value, "low": value - 1.96 * error if single else None,
-             "high": value + 1.96 * error if single else None, "of_bound": exact / answer.bound if answer.bound else 1.0}
+             "high": value + 1.96 * error if single else None, "of_bound": exact / max(bound, 1)}
         )  # fmt: skip
-    rows.append({"placement": "bound", "hosts": hosts, "draws": 0, "between": answer.bound, "of_bound": 1.0})
+    rows.append({"placement": "bound", "hosts": hosts, "draws": 0, "between": answer.bound, "of_bound": answer.bound / max(bound, 1)})
+    if pairs is not None:
+        rows.append({"placement": "pair bound", "hosts": hosts, "draws": 0, "estimate": pairs, "of_bound": pairs / max(bound, 1)})
     shared = placement.shared_on_host(sketch, chosen)
     placed = [
         {"vm": fleet.names[i], "host": int(chosen[i]), "pages": int(sizes[i]), "between": round(float(shared[i]))}

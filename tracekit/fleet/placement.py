@@ -26,10 +26,13 @@ _TRIES = 200
 
 @dataclass(frozen=True)
 class Sketch:
-    """Sampled contents that at least two VMs hold: those of VM i are ``content[start[i]:start[i + 1]]``; there are ``contents``."""
+    """Sampled contents that at least two VMs hold: those of VM i are ``content[start[i]:start[i + 1]]``; there are ``contents``,
+    and content c is held by ``vm[first[c]:first[c + 1]]``."""
 
     start: np.ndarray
     content: np.ndarray
+    first: np.ndarray
+    vm: np.ndarray
     contents: int
     rate: float
 
@@ -38,19 +41,60 @@ def make_sketch(content: np.ndarray, vm: np.ndarray, vms: int, rate: float) -> S
     """A sketch of rows (content, VM) as ``count.Answer`` has them, in order of content."""
     fresh = np.append(True, content[1:] != content[:-1]) if len(content) else np.empty(0, np.bool_)
     number = np.cumsum(fresh).astype(np.int32) - np.int32(1)
-    order = np.argsort(vm, kind="stable")
     start = np.concatenate([[0], np.cumsum(np.bincount(vm, minlength=vms))]).astype(np.int64)
-    return Sketch(start, number[order].astype(np.int32), int(fresh.sum()), rate)
+    first = np.append(np.flatnonzero(fresh), len(content)).astype(np.int64)
+    mine = number[np.argsort(vm, kind="stable")].astype(np.int32)
+    return Sketch(start, mine, first, vm.astype(np.int32), int(fresh.sum()), rate)
 
 
 def estimate(sketch: Sketch, host: np.ndarray) -> tuple[float, float]:
     """(pages that a placement saves between VMs of a host, standard error of that)."""
-    vm = np.repeat(np.arange(len(host)), np.diff(sketch.start))
-    pairs = np.unique(sketch.content.astype(np.int64) * (int(host.max(initial=0)) + 1) + host[vm])
-    hosts = np.bincount(pairs // (int(host.max(initial=0)) + 1), minlength=sketch.contents)
-    saved = np.bincount(sketch.content, minlength=sketch.contents) - hosts
-    error = np.sqrt((1 - sketch.rate) * float((saved.astype(float) ** 2).sum())) / sketch.rate
-    return float(saved.sum()) / sketch.rate, float(error)
+    sums = np.zeros(2, np.int64)
+    _saved(sketch.first, sketch.vm, host, np.full(int(host.max(initial=0)) + 1, -1, np.int64), sums)
+    return int(sums[0]) / sketch.rate, float(np.sqrt((1 - sketch.rate) * int(sums[1]))) / sketch.rate
+
+
+@entry
+def _saved(first, vm, host, last, sums):
+    """The sums of what each content saves, and of its square; ``last`` is by host the last content found there."""
+    for c in range(first.size - 1):
+        saved = 0
+        for k in range(first[c], first[c + 1]):
+            saved += np.int64(last[host[vm[k]]] == c)
+            last[host[vm[k]]] = c
+        sums[0] += saved
+        sums[1] += saved * saved
+
+
+def pair_bound(sketch: Sketch, sizes: np.ndarray, capacity: int) -> float:
+    """Another figure that no placement exceeds, estimated from the sketch; exact where that holds all contents.
+
+    A content that n VMs of a host hold saves 1 − 1/n by each of them. That is at most (n − 1) / 2, so that a VM saves at most
+    half of what it has in common with each of its neighbours, summed: who they are is a knapsack, filled here with parts of
+    VMs too. And it is at most 1 − 1/k where no more than k VMs fit.
+    """
+    vms = len(sizes)
+    common = np.zeros((vms, vms), np.int32)
+    _pairs(sketch.first, sketch.vm, common)
+    total, held, ascending = 0.0, np.diff(sketch.start), np.sort(sizes)
+    for vm in range(vms):
+        room = capacity - int(sizes[vm])
+        others = np.flatnonzero(np.arange(vms) != vm)
+        best = others[np.argsort(-common[vm, others] / sizes[others], kind="stable")]
+        part = np.clip((room - (np.cumsum(sizes[best]) - sizes[best])) / sizes[best], 0, 1)
+        neighbours = float((part * common[vm, best]).sum())
+        most = 1 + int(np.searchsorted(np.cumsum(ascending), room, "right"))
+        total += min(neighbours / 2, (1 - 1 / most) * min(float(held[vm]), neighbours))
+    return total / sketch.rate
+
+
+@entry
+def _pairs(first, vm, common):
+    for c in range(first.size - 1):
+        for k in range(first[c], first[c + 1]):
+            for j in range(first[c], k):
+                common[vm[k], vm[j]] += 1
+                common[vm[j], vm[k]] += 1
 
 
 def hosts_needed(sizes: np.ndarray, capacity: int) -> int:
@@ -87,9 +131,8 @@ def at_random(sizes: np.ndarray, capacity: int, hosts: int, seed: int, draw: int
 def greedy(sketch: Sketch, sizes: np.ndarray, capacity: int, hosts: int) -> np.ndarray:
     """Fill hosts one after the other (see above). Where the last VMs do not fit so, first-fit-decreasing places all."""
     host = np.full(len(sizes), -1, np.int32)
-    holders, vms_of = _inverted(sketch)
     gain, here = np.zeros(len(sizes), np.int64), np.zeros(sketch.contents, np.bool_)
-    _fill(sketch.start, sketch.content, holders, vms_of, sizes, capacity, hosts, gain, here, host)
+    _fill(sketch.start, sketch.content, sketch.first, sketch.vm, sizes, capacity, hosts, gain, here, host)
     return host if host.min(initial=0) >= 0 else _first_fit(sizes, capacity, hosts)
 
 
@@ -124,13 +167,6 @@ def _first_fit(sizes: np.ndarray, capacity: int, hosts: int) -> np.ndarray:
         host[vm] = fitting[0]
         room[host[vm]] -= sizes[vm]
     return host
-
-
-def _inverted(sketch: Sketch) -> tuple[np.ndarray, np.ndarray]:
-    """VMs by content: those of content c are ``vms[first[c]:first[c + 1]]``."""
-    vm = np.repeat(np.arange(len(sketch.start) - 1, dtype=np.int32), np.diff(sketch.start))
-    first = np.concatenate([[0], np.cumsum(np.bincount(sketch.content, minlength=sketch.contents))]).astype(np.int64)
-    return first, vm[np.argsort(sketch.content, kind="stable")]
 
 
 @entry
