@@ -11,6 +11,7 @@ from reference_balloon import SECOND, Ballooned
 import tracekit
 from tracekit.errors import ScenarioError, TraceError
 from tracekit.modules.reclamation.balloon import parse_schedule
+from tracekit.modules.reclamation.guest import guest_policy
 
 PAGE = 4096
 VMS = {"a": 12, "b": 7}
@@ -77,6 +78,14 @@ def test_a_guest_cannot_know_the_future(tmp_path):
     for guest in ("optimal", "unbounded"):
         with pytest.raises(ScenarioError, match=r"balloon\.guest"):
             tracekit.replay(trace, {"balloon": {"module": "esx", "guest": guest}})
+
+
+def test_a_guest_takes_its_policys_parameters_and_no_others():
+    assert guest_policy("2q kin=0.5").params.kin == 0.5
+    assert guest_policy("2q").params.kin == 0.25
+    for wrong, said in (("2q kan=1", "kan"), ("2q frames=3", "frames"), ("2q kin=x", "kin"), ("2q kin", "kin"), ("", "no module")):
+        with pytest.raises(ScenarioError, match=said):
+            guest_policy(wrong)
 
 
 def test_baselines_refuse_what_they_cannot_be(tmp_path):

@@ -88,20 +88,35 @@ def compare(file, pages, tmp_path):
             assert found[policy, count] == libcachesim_misses(cache, tmp_path / "oracle.bin", len(pages), count), (policy, count)
 
 
-@pytest.mark.parametrize("name", ["zipf", "loop", "scan", "mixed"])
-def test_misses_equal_libcachesims_on_generated_accesses(name, tmp_path):
-    pages = generated(name)
+def compare_numbered(pages, tmp_path):
+    """The same of accesses given by page numbers alone."""
     columns = {"vm": ["a"] * len(pages), "ppn": pages.astype(np.uint32)}
     file = make_trace.write(tmp_path / "test.access.parquet", "access", len(pages), {"a": int(pages.max()) + 1}, **columns)
     compare(file, pages, tmp_path)
 
 
-@pytest.mark.parametrize("capture", ["balloon-workload", pytest.param("three-vms", marks=pytest.mark.slow)])
+def accesses_of(capture):
+    """Page of each access of a real capture, over all its VMs."""
+    rows = pl.read_parquet(TRACES / f"{capture}.access.parquet", columns=["vm", "ppn"])
+    return (rows["vm"].to_physical().cast(pl.UInt64) * 2**32 + rows["ppn"].cast(pl.UInt64)).to_numpy()
+
+
+@pytest.mark.parametrize("name", ["zipf", "loop", "scan", "mixed"])
+def test_misses_equal_libcachesims_on_generated_accesses(name, tmp_path):
+    compare_numbered(generated(name), tmp_path)
+
+
+@pytest.mark.parametrize("capture", ["balloon-workload", "three-vms"])
+def test_misses_equal_libcachesims_on_a_part_of_real_accesses(capture, tmp_path):
+    pages = accesses_of(capture)
+    middle = pages[len(pages) // 2 :][:200_000]
+    compare_numbered(np.unique(middle, return_inverse=True)[1], tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("capture", ["balloon-workload", "three-vms", "toucher-long"])
 def test_misses_equal_libcachesims_on_real_accesses(capture, tmp_path):
-    file = TRACES / f"{capture}.access.parquet"
-    rows = pl.read_parquet(file, columns=["vm", "ppn"])
-    pages = (rows["vm"].to_physical().cast(pl.UInt64) * 2**32 + rows["ppn"].cast(pl.UInt64)).to_numpy()
-    compare(file, pages, tmp_path)
+    compare(TRACES / f"{capture}.access.parquet", accesses_of(capture), tmp_path)
 
 
 def compare_with_twins(policies, pages, frames, **params):

@@ -5,7 +5,7 @@ happens, a swap of its own, and perhaps a thread that zeroes free pages. ``ballo
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import ModuleType
 from typing import Any, ClassVar, NamedTuple
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from tracekit import registry
 from tracekit.errors import ScenarioError
-from tracekit.module import Duration, Module, Out, Site, Size, pages_of, param
+from tracekit.module import Duration, Module, Out, Site, Size, pages_of, param, parse_param
 from tracekit.modules.machine import defaults
 from tracekit.modules.reclamation.replacement import Pools, Replacement
 from tracekit.schema import BALLOON
@@ -91,7 +91,7 @@ class Guest(Reclaiming):
 
     @dataclass(frozen=True)
     class Params:
-        guest: str = param("lru", "the guest's own replacement policy: any paging module that needs no future")
+        guest: str = param("lru", "the guest's own replacement policy: any paging module that needs no future, with parameters as in '2q kin=0.5'")
         kernel: Size = param(
             Size(0),
             "memory that the guest's kernel keeps whatever its size, beyond the pages that the trace touches",
@@ -113,16 +113,7 @@ class Guest(Reclaiming):
 
     def __init__(self, params: Any):
         super().__init__(params)
-        guest = registry.load("paging", params.guest)
-        if hasattr(guest, "see"):
-            raise ScenarioError(f"balloon.guest = {params.guest!r} needs the future, which no guest knows; choose another policy")
-        if guest.expired is not defaults.expired:
-            raise ScenarioError(
-                f"balloon.guest = {params.guest!r} gives pages up without need, which a balloon does not see; choose another policy"
-            )
-        if guest.name == "unbounded":
-            raise ScenarioError("balloon.guest = 'unbounded' can name no page to give up; choose another policy")
-        self.guest: Replacement = guest(guest.Params())
+        self.guest = guest_policy(params.guest)
 
     def setup(self, site: Site) -> Guests:
         self.site, host = site, site.host
@@ -172,6 +163,25 @@ class Guest(Reclaiming):
         if zeroing:
             for vm in np.flatnonzero(self.guests.vm.in_use):
                 self._zero(int(vm), zeroing)
+
+
+def guest_policy(text: str) -> Replacement:
+    """The paging module that ``text`` names, with its parameters behind it: ``2q kin=0.5 kout=1``. Raises ScenarioError."""
+    name, *settings = text.split() or [""]
+    shown = f"balloon.guest = {text!r}"
+    guest = registry.load("paging", name)
+    if hasattr(guest, "see"):
+        raise ScenarioError(f"{shown} needs the future, which no guest knows; choose another policy")
+    if guest.expired is not defaults.expired:
+        raise ScenarioError(f"{shown} gives pages up without need, which a balloon does not see; choose another policy")
+    if guest.name == "unbounded":
+        raise ScenarioError(f"{shown} can name no page to give up; choose another policy")
+    hosts = {field.name for field in fields(Replacement.Params)}
+    own = {field.name: field for field in fields(guest.Params) if field.name not in hosts}
+    chosen = dict(setting.partition("=")[::2] for setting in settings)
+    for key in chosen.keys() - own.keys():
+        raise ScenarioError(f"{shown}: a guest under {name} has no parameter {key!r}; expected one of {', '.join(own) or 'none'}")
+    return guest(guest.Params(**{key: parse_param(f"{shown}: {name}", own[key], value) for key, value in chosen.items()}))
 
 
 def shares_of(memory: int, pages: np.ndarray) -> np.ndarray:
