@@ -2,13 +2,16 @@
 
 import json
 import os
+import random
+import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
-from run_cli import run, start
+from run_cli import captured, run, start
 from sweep_cells import kept, write_traces
 
 import tracekit as tk
@@ -74,6 +77,12 @@ def test_a_worker_is_killed_and_a_fresh_one_joins(cluster, tmp_path):
     assert b"24 cells made, 0 kept, 0 failed" in error
     tk.replay(traces, preset="paging", settings=SETTINGS, out=tmp_path / "whole")
     assert kept(tmp_path / "out") == kept(tmp_path / "whole")
+    contents = captured("ten-clones")
+    counted = run(
+        "dedup", *contents, "--host-memory", "600MiB", "--scheduler", cluster.address, "-o", tmp_path / "dedup", "--format", "json"
+    )
+    assert counted.code == 0, counted.err
+    assert counted.raw == run("dedup", *contents, "--host-memory", "600MiB", "--jobs", 1, "--format", "json").raw
 
 
 @pytest.mark.slow
@@ -94,6 +103,53 @@ def test_a_scheduler_is_killed_and_another_started(cluster, tmp_path):
     second.close()
     tk.replay(traces, preset="paging", settings=SETTINGS, out=tmp_path / "whole")
     assert kept(tmp_path / "out") == kept(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_200_cells_killed_at_20_moments(tmp_path):
+    """Scheduler, a worker or the client is killed by SIGKILL twenty times, at random; whatever died is started again."""
+    pytest.importorskip("distributed")
+    traces = write_traces(tmp_path / "traces", 10, 20_000)
+    options = ("--preset", "paging", "--set", "paging.module=random,lru", "--set", "paging.frames=" + ",".join(map(str, range(5, 55, 5))))
+    whole, out, rng = tmp_path / "whole", tmp_path / "out", random.Random(4)
+    began = time.monotonic()
+    assert run("sweep", *traces, *options, "-o", whole).code == 0
+    took, expected = time.monotonic() - began, kept(whole)
+    assert len(list(whole.glob("[!.]*"))) == 200
+    cluster, workers, client, killed = None, [], None, Counter()
+    for kill in range(20):
+        if cluster is None:
+            (tmp_path / f"cluster{kill}").mkdir()
+            cluster = Cluster(tmp_path / f"cluster{kill}")
+            workers = []
+        workers += [cluster.worker() for _ in range(2 - len(workers))]
+        if client is None or client.poll() is not None:
+            client = start("sweep", *traces, *options, "-o", out, "--scheduler", cluster.address)
+        time.sleep(rng.uniform(1, 1 + 2 * took))
+        victim = rng.choice(["scheduler", "worker", "client"])
+        killed[victim] += client.poll() is None
+        if victim == "worker":
+            workers.pop(rng.randrange(2)).kill()
+        if victim == "scheduler":
+            cluster.scheduler.kill()
+        if victim != "worker":
+            client.kill()
+            client.communicate()
+        if victim == "scheduler":
+            cluster.close()
+            cluster = None
+        if len(kept(out)) == len(expected):  # there must be work left to be disturbed
+            for path in rng.sample(sorted(out.glob("[!.]*")), 150):
+                shutil.rmtree(path)
+    assert min(killed[victim] for victim in ("scheduler", "worker", "client")) > 0, killed
+    if client is not None:
+        client.kill()
+        client.communicate()
+    if cluster is not None:
+        cluster.close()
+    done = run("sweep", *traces, *options, "-o", out)
+    assert done.code == 0, done.err
+    assert kept(out) == expected
 
 
 def test_where_results_cannot_be_reached_they_are_handed_back(tmp_path):

@@ -22,7 +22,7 @@ from tracekit.trace import Trace
 from tracekit.units import parse_duration
 
 #: Seconds a row for decoding it, a row and stage, and a stage, VM and second of trace time.
-DECODE, ROW, CLOCK = 8e-8, 6e-8, 1e-4
+DECODE, ROW, CLOCK = 2e-8, 3e-8, 1e-4
 #: Seconds of a task before the first row: files are opened, kernels loaded.
 OPENING = 0.3
 #: Bytes of a row while it is decoded, in every chunk that is held at a time.
