@@ -46,6 +46,10 @@ def test_replays_and_sweeps_of_an_s3_store_are_those_of_paths(store, tmp_path):
     assert done.code == 0, done.err
     assert kept(tmp_path / "urls") == kept(tmp_path / "sweep") == kept(tmp_path / "paths")
     assert run("check", *urls).code == 0
+    contents = write(tmp_path / "c.content.parquet", "content", 9, {"a": 9}, "c", ppn=range(9), digest=[1, 1, 2, 3, 4, 5, 6, 6, 6])
+    done = run("dedup", store(contents), "--jobs", 1, "--format", "json")
+    assert done.code == 0, done.err
+    assert done.raw == run("dedup", contents, "--jobs", 1, "--format", "json").raw
 
 
 def test_other_urls_go_through_fsspec(tmp_path):

@@ -88,15 +88,23 @@ class LocalPool:
             idle = next((worker for worker in self._workers if not worker.task), None)
             if idle is None and len(self._workers) == self.workers:
                 return
-            taken = sum(IDLE_BYTES + (worker.task.memory if worker.task else 0) for worker in self._workers)
-            busy = any(worker.task for worker in self._workers)
-            if busy and taken + (0 if idle else IDLE_BYTES) + task.memory > self._memory:
+            if not self._make_room(task.memory + (0 if idle else IDLE_BYTES), idle):
                 continue
             if idle is None:
                 idle = _Worker()
                 self._workers.append(idle)
             self._waiting.remove(task)
             idle.give(task)
+
+    def _make_room(self, wanted: int, kept: _Worker | None) -> bool:
+        """Whether so many bytes may be taken, if need be by ending idle workers but for one that is kept."""
+        spare = [worker for worker in self._workers if not worker.task and worker is not kept]
+        while sum(IDLE_BYTES + (worker.task.memory if worker.task else 0) for worker in self._workers) + wanted > self._memory:
+            if not spare:
+                return not any(worker.task for worker in self._workers)
+            self._workers.remove(spare[-1])
+            spare.pop().end()
+        return True
 
     def _hear(self, worker: _Worker) -> Outcome | None:
         task = worker.task
