@@ -45,6 +45,12 @@ def fit(trace: Trace, variants: Sequence[Variant]) -> tuple[list[Variant], list[
     return fitting, refused
 
 
+def is_cold_for(trace: Trace, variant: Variant) -> bool:
+    """Whether the driver of a variant that fits a trace has to be compiled first."""
+    modules, _ = _fit(variant.make_modules(), trace)
+    return is_cold(driver.build(modules, trace.kinds).kernels)
+
+
 class Run:
     """One variant on one trace: ``start``, then ``feed`` chunk by chunk, then ``finish``; ``tables`` has what it found."""
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from tracekit import __version__
 from tracekit.errors import TracekitError
+from tracekit.pool.memory import give_back
 from tracekit.pool.task import IDLE_BYTES, ONE_THREAD, TRIES, Outcome, Task, sentence
 
 #: Seconds to wait for the scheduler, and for a first worker.
@@ -36,6 +37,8 @@ def work(version: str, function: Callable[..., Any], arguments: tuple[Any, ...])
         return "died", "not enough memory"
     except Exception as error:
         return "failed", sentence(error)
+    finally:
+        give_back()
 
 
 def _one_thread() -> None:

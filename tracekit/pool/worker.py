@@ -12,6 +12,7 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any
 
+from tracekit.pool.memory import give_back
 from tracekit.pool.task import sentence
 
 #: Seconds between two messages that say how far a task is.
@@ -26,6 +27,7 @@ def main(handle: int) -> None:
     while True:
         try:
             parent.send(_do(parent, tasks.get()))
+            give_back()
         except OSError:
             return
 

@@ -27,6 +27,10 @@ DECODE, ROW, CLOCK = 2e-8, 3e-8, 1e-4
 OPENING = 0.3
 #: Bytes of a row while it is decoded, in every chunk that is held at a time.
 _ROW_BYTES = 64
+#: Bytes of a variant whatever its size: arrays begin on huge pages, tables and rows of results (measured with ``esx``: 30 to 60 MiB).
+_VARIANT_BYTES = 32 << 20
+#: Bytes that compiling a driver takes, once (measured with ``esx``: 400 MiB).
+COMPILING = 448 << 20
 #: What an estimate may be off by where no cell has been finished: 90 % of cells lie within this factor.
 UNCALIBRATED = 4.0
 
@@ -57,7 +61,7 @@ def work_of(trace: Trace, variant: Variant) -> Work:
 
 def memory_of(trace: Trace) -> int:
     """Bytes of one variant's state, at most: every page has a frame."""
-    return trace.pages * (PAGE_COST + FRAME_COST)
+    return trace.pages * (PAGE_COST + FRAME_COST) + _VARIANT_BYTES
 
 
 def decoding_memory(trace: Trace, chunk: int) -> int:

@@ -14,10 +14,10 @@ from typing import Any
 from tracekit.errors import TraceError, TracekitError
 from tracekit.pool.task import Task, sentence
 from tracekit.results import cell_done
-from tracekit.run import fit
+from tracekit.run import fit, is_cold_for
 from tracekit.scenario import Variant
 from tracekit.sweep.cell import replay_bundle
-from tracekit.sweep.cost import OPENING, Rates, Work, decoding_memory, memory_of, work_of
+from tracekit.sweep.cost import COMPILING, OPENING, Rates, Work, decoding_memory, memory_of, work_of
 from tracekit.trace import Trace, captures_of, open_trace
 from tracekit.tracefile import BATCH_ROWS
 
@@ -104,6 +104,7 @@ def plan(paths: Iterable[Any], choices: Sequence[Variant], out: Path | str, keep
     A trace that cannot be opened, or supports no variant, is a failure of its own if one is to keep going. Raises TracekitError.
     """
     made = Plan()
+    cold: dict[tuple[object, ...], bool] = {}
     for name, files in captures_of(paths).items():
         try:
             trace = open_trace(*files)
@@ -117,13 +118,19 @@ def plan(paths: Iterable[Any], choices: Sequence[Variant], out: Path | str, keep
             made.failures.append(Failure(name, "", sentence(error)))
             continue
         todo = tuple(variant for variant in fitting if not cell_done(out, trace, variant))
-        made.shares.append(_share(trace, tuple(map(str, files)), todo, len(fitting) - len(todo)))
+        made.shares.append(_share(trace, tuple(map(str, files)), todo, len(fitting) - len(todo), cold))
     return made
 
 
-def _share(trace: Trace, paths: tuple[str, ...], todo: tuple[Variant, ...], kept: int) -> Share:
+def _share(trace: Trace, paths: tuple[str, ...], todo: tuple[Variant, ...], kept: int, cold: dict[tuple[object, ...], bool]) -> Share:
+    """``cold`` remembers by modules and kinds of rows whether their driver has to be compiled."""
     rows, work = sum(trace.rows.values()), {variant.id: work_of(trace, variant) for variant in todo}
-    return Share(trace.name, paths, rows, trace.pages, todo, kept, work, memory_of(trace), decoding_memory(trace, BATCH_ROWS))
+    for variant in todo:
+        if (key := (work[variant.id].modules, trace.kinds)) not in cold:
+            cold[key] = is_cold_for(trace, variant)
+    compiling = COMPILING if any(cold[work[variant.id].modules, trace.kinds] for variant in todo) else 0
+    fixed = decoding_memory(trace, BATCH_ROWS) + compiling
+    return Share(trace.name, paths, rows, trace.pages, todo, kept, work, memory_of(trace), fixed)
 
 
 def bundle(made: Plan, out: Path | str, mark: str, rates: Rates, workers: int, largest: int, how: Mapping[str, Any]) -> None:
