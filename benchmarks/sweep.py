@@ -1,8 +1,8 @@
 """A sweep on one core and on all of them, a process each, and a fleet's pages counted likewise, in the same run.
 
 Synthetic captures (Zipf over pages, each VM its own) × paging variants, and captures of contents of which a third is drawn
-from a pool that all VMs share. Seconds are wall time with everything: planning, starting processes, decoding, keeping cells;
-the least of two rounds. On one core everything shares it, the threads that decode ahead too. × is how much faster the cores
+from a pool that all VMs share. Seconds are wall time with everything: planning, starting processes, decoding, keeping cells.
+On one core everything shares it, the threads that decode ahead too. × is how much faster the cores
 together are. Estimates are those that ``--dry-run`` gives beforehand: by constants, then by what the first sweep took.
 Fails where a second core makes less than 1.8 ×, unless it does not for a plain loop either: then the machine is not idle.
 Usage: python benchmarks/sweep.py [MILLIONS]
@@ -29,7 +29,7 @@ from tracekit.sweep.plan import wall_seconds
 from tracekit.tracewriter import TraceWriter
 
 TRACES, VM_PAGES = 6, 1 << 16
-SETTINGS = ["paging.module=clock,lru", "paging.frames=5000,10000,20000,30000"]
+SETTINGS = ["paging.module=clock,fifo,lru,random", "paging.frames=5000,10000,20000,30000"]
 WANTED = 1.8
 
 
@@ -86,17 +86,14 @@ def on(count: int) -> Iterator[None]:
     os.sched_setaffinity(0, everyone)
 
 
-def swept(traces: list[Path], out: Path, workers: int, again: Path | None = None) -> tuple[float, float]:
-    """(seconds that a sweep takes, seconds that it was expected to); ``again``: learn from that folder's cells first."""
-    began = time.perf_counter()
-    if again:
-        os.rename(again, out)
+def swept(traces: list[Path], out: Path, workers: int) -> tuple[float, float, float]:
+    """(seconds that a sweep takes on so many cores, seconds that it was expected to, processor seconds of its workers)."""
+    began, worked = time.perf_counter(), sum(os.times()[2:4])
     with on(workers), closing(LocalPool(workers)) as pool:
-        settings = SETTINGS + (["replay.seed=1"] if again else [])
-        prepared = prepare(traces, preset="paging", settings=settings, out=out, pool=pool)
-        expected = wall_seconds(prepared.plan.bundles, pool.workers)
+        prepared = prepare(traces, preset="paging", settings=SETTINGS, out=out, pool=pool)
+        expected = wall_seconds((bundle.seconds for bundle in prepared.plan.bundles), pool.workers)
         assert not run(prepared, pool)
-    return time.perf_counter() - began, expected
+    return time.perf_counter() - began, expected, sum(os.times()[2:4]) - worked
 
 
 def main(millions: float) -> None:
@@ -106,15 +103,15 @@ def main(millions: float) -> None:
         traces = [write_accesses(folder, number, int(millions * 1e6)) for number in range(TRACES)]
         swept(traces[:1], folder / "warm", 1)  # compiles
         offered = looped(everyone)
-        one, all_of_them, expected = float("inf"), float("inf"), 0.0
-        for turn in range(2):
-            one = min(one, swept(traces, folder / f"one{turn}", 1)[0])
-            seconds, expected = swept(traces, folder / f"all{turn}", everyone)
-            all_of_them = min(all_of_them, seconds)
-        _, calibrated = swept(traces, folder / "again", everyone, folder / "all0")
-        rows = open_results(folder / "one0").runs.collect()["rows"].sum() / 1e6
-        for workers, seconds in ((1, one), (everyone, all_of_them)):
-            print(f"sweep, {workers} core(s){seconds:8.1f} s{rows / seconds:8.1f} M rows × variants/s{one / seconds:7.2f} ×")
+        one, _, worked = swept(traces, folder / "one", 1)
+        all_of_them, expected, together = swept(traces, folder / "all", everyone)
+        with closing(LocalPool(everyone)) as pool:  # of the same sweep with another seed
+            prepared = prepare(traces, preset="paging", settings=[*SETTINGS, "replay.seed=1"], out=folder / "all", pool=pool)
+            calibrated = wall_seconds((bundle.seconds for bundle in prepared.plan.bundles), pool.workers)
+        rows = open_results(folder / "one").runs.collect()["rows"].sum() / 1e6
+        for workers, seconds, cpu in ((1, one, worked), (everyone, all_of_them, together)):
+            speed = f"{rows / seconds:8.1f} M rows × variants/s{one / seconds:7.2f} ×"
+            print(f"sweep, {workers} core(s){seconds:8.1f} s{cpu:8.1f} s of processors{speed}")
         print(f"expected by constants {expected:.1f} s, by finished cells {calibrated:.1f} s, took {all_of_them:.1f} s")
         contents = [write_contents(folder, number, 1 << 15) for number in range(8)]
         for workers in dict.fromkeys((1, everyone)):
@@ -131,4 +128,4 @@ def main(millions: float) -> None:
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else 8)
+    main(float(sys.argv[1]) if len(sys.argv) > 1 else 10)

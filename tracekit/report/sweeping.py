@@ -28,7 +28,7 @@ def frame(prepared: Prepared) -> pl.DataFrame:
 def estimate(prepared: Prepared, workers: int, idle: int) -> str:
     """What the sweep is expected to take, with the error of that, in one sentence."""
     bundles, rates = prepared.plan.bundles, prepared.rates
-    seconds = wall_seconds(bundles, workers) if bundles else 0.0
+    seconds = wall_seconds((bundle.seconds for bundle in bundles), workers)
     memory = sum(sorted((bundle.memory for bundle in bundles), reverse=True)[:workers]) + idle * min(workers, len(bundles))
     known = f"from {rates.cells} finished cells" if rates.cells else "by constants: cells finished in this folder will tell better"
     return (

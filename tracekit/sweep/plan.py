@@ -1,10 +1,12 @@
 """What a sweep has to do: cells not kept yet, in bundles that are one task each.
 
 A bundle is some variants of one trace, which is decoded once for all of them. It is as large as memory allows, but no
-larger than an eighth of a worker's share of all the work, so that begun longest first (Graham 1969) the last task ends
-late by at most that eighth; nor than ten minutes, which is what the death of a worker may cost; nor smaller than a second.
+larger than ten minutes, which is what the death of a worker may cost. Large bundles decode seldom, small ones balance: begun
+longest first (Graham 1969), the last one to end keeps the others waiting for no more than itself. So several cuts are
+tried, and taken is the one that is expected to end first even if its longest bundle takes half as long again as expected.
 """
 
+import heapq
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,8 +23,8 @@ from tracekit.sweep.cost import COMPILING, OPENING, Rates, Work, decoding_memory
 from tracekit.trace import Trace, captures_of, open_trace
 from tracekit.tracefile import BATCH_ROWS
 
-#: Parts of a worker's share that no bundle is larger than.
-_PARTS = 8
+#: Parts of a worker's share of all the work that no bundle is larger than: the cuts that are tried.
+_PARTS = (1, 2, 4, 8)
 _LONGEST, _SHORTEST = 600.0, 1.0
 
 
@@ -139,37 +141,54 @@ def bundle(made: Plan, out: Path | str, mark: str, rates: Rates, workers: int, l
     ``out``, ``mark`` and ``how`` are handed on to ``replay_bundle``.
     """
     times = [[rates.seconds(share.work[variant.id]) for variant in share.todo] for share in made.shares]
-    most = min(max(sum(map(sum, times)) / (_PARTS * workers), _SHORTEST), _LONGEST)
-    for share, seconds in zip(made.shares, times, strict=True):
-        count = len(share.todo)
-        if not count:
-            continue
-        shared = rates.decoding(share.work[share.todo[0].id])
-        own = [max(second - shared, 0.1 * second) for second in seconds]
-        fitting = max(1, (largest - share.fixed_memory) // max(share.variant_memory, 1))
-        parts = min(count, max(math.ceil(count / fitting), math.ceil(sum(own) / max(most - shared, most / 2))))
-        # The longest variants go round the bundles, so that these take about as long as one another.
-        order = sorted(range(count), key=lambda i: -own[i])
-        for part in range(parts):
-            mine = sorted(order[part::parts])
+    shared = [rates.decoding(share.work[share.todo[0].id]) if share.todo else 0.0 for share in made.shares]
+    own = [[max(second - decoding, 0.1 * second) for second in each] for each, decoding in zip(times, shared, strict=True)]
+    total, cuts = sum(map(sum, own)) + sum(shared), []
+    for parts in _PARTS:
+        most = min(max(total / (parts * workers), _SHORTEST), _LONGEST)
+        cuts.append([_cut(*given, most, largest) for given in zip(made.shares, shared, own, strict=True)])
+
+    def ending(cut: list[list[_Piece]]) -> float:
+        seconds = [seconds for pieces in cut for seconds, _ in pieces]
+        return wall_seconds(seconds, workers) + max(seconds, default=0.0) / 2
+
+    for share, pieces in zip(made.shares, min(cuts, key=ending), strict=True):
+        for number, (seconds, chosen) in enumerate(pieces, 1):
+            cells = tuple(share.todo[i] for i in chosen)
             share.bundles.append(
                 Bundle(
-                    name=f"{share.name} {part + 1}/{parts}",
+                    name=f"{share.name} {number}/{len(pieces)}",
                     work=replay_bundle,
-                    arguments=(share.paths, str(Path(out).absolute()), mark, how, tuple(share.todo[i] for i in mine)),
-                    seconds=OPENING + shared + sum(own[i] for i in mine),
-                    memory=share.fixed_memory + share.variant_memory * len(mine),
-                    units=int(sum(share.work[share.todo[i].id].rows for i in mine)),
+                    arguments=(share.paths, str(Path(out).absolute()), mark, how, cells),
+                    seconds=seconds,
+                    memory=share.fixed_memory + share.variant_memory * len(cells),
+                    units=int(sum(share.work[cell.id].rows for cell in cells)),
                     trace=share.name,
-                    cells=tuple(share.todo[i] for i in mine),
+                    cells=cells,
                 )
             )
 
 
-def wall_seconds(bundles: Iterable[Bundle], workers: int) -> float:
-    """Expected seconds until the last worker is done, tasks given out longest first."""
+#: Expected seconds of a bundle, and the numbers of its variants.
+_Piece = tuple[float, list[int]]
+
+
+def _cut(share: Share, shared: float, own: Sequence[float], most: float, largest: int) -> list[_Piece]:
+    """The fewest bundles of about ``most`` seconds and at most ``largest`` bytes: ``shared`` seconds each, and each variant's own."""
+    count = len(own)
+    if not count:
+        return []
+    fitting = max(1, (largest - share.fixed_memory) // max(share.variant_memory, 1))
+    parts = min(count, max(math.ceil(count / fitting), math.ceil(sum(own) / max(most - shared, most / 2))))
+    # The longest variants go round the bundles, so that these take about as long as one another.
+    order = sorted(range(count), key=lambda i: -own[i])
+    pieces = [sorted(order[part::parts]) for part in range(parts)]
+    return [(OPENING + shared + sum(own[i] for i in piece), piece) for piece in pieces]
+
+
+def wall_seconds(tasks: Iterable[float], workers: int) -> float:
+    """Expected seconds until the last worker is done with tasks of so many seconds, given out longest first."""
     ends = [0.0] * workers
-    for seconds in sorted((bundle.seconds for bundle in bundles), reverse=True):
-        first = ends.index(min(ends))
-        ends[first] += seconds
+    for seconds in sorted(tasks, reverse=True):
+        heapq.heapreplace(ends, ends[0] + seconds)
     return max(ends)
