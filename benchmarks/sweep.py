@@ -25,6 +25,7 @@ from tracekit.pool.local import LocalPool
 from tracekit.pool.memory import cores
 from tracekit.results import open_results
 from tracekit.sweep import prepare, run
+from tracekit.sweep.cost import STARTING
 from tracekit.sweep.plan import wall_seconds
 from tracekit.tracewriter import TraceWriter
 
@@ -91,7 +92,7 @@ def swept(traces: list[Path], out: Path, workers: int) -> tuple[float, float, fl
     began, worked = time.perf_counter(), sum(os.times()[2:4])
     with on(workers), closing(LocalPool(workers)) as pool:
         prepared = prepare(traces, preset="paging", settings=SETTINGS, out=out, pool=pool)
-        expected = wall_seconds((bundle.seconds for bundle in prepared.plan.bundles), pool.workers)
+        expected = wall_seconds((bundle.seconds for bundle in prepared.plan.bundles), pool.workers) + STARTING
         assert not run(prepared, pool)
     return time.perf_counter() - began, expected, sum(os.times()[2:4]) - worked
 
@@ -107,7 +108,7 @@ def main(millions: float) -> None:
         all_of_them, expected, together = swept(traces, folder / "all", everyone)
         with closing(LocalPool(everyone)) as pool:  # of the same sweep with another seed
             prepared = prepare(traces, preset="paging", settings=[*SETTINGS, "replay.seed=1"], out=folder / "all", pool=pool)
-            calibrated = wall_seconds((bundle.seconds for bundle in prepared.plan.bundles), pool.workers)
+            calibrated = wall_seconds((bundle.seconds for bundle in prepared.plan.bundles), pool.workers) + STARTING
         rows = open_results(folder / "one").runs.collect()["rows"].sum() / 1e6
         for workers, seconds, cpu in ((1, one, worked), (everyone, all_of_them, together)):
             speed = f"{rows / seconds:8.1f} M rows × variants/s{one / seconds:7.2f} ×"

@@ -19,7 +19,7 @@ from tracekit.pool.task import TRIES, Task, perform
 from tracekit.scenario import apply_settings, load_preset, variants
 from tracekit.sweep import prepare
 from tracekit.sweep import run as run_sweep
-from tracekit.sweep.cost import Rates, Work, calibrate, finished
+from tracekit.sweep.cost import CELL, Rates, Work, calibrate, finished
 from tracekit.sweep.plan import wall_seconds
 
 SETTINGS = ["paging.module=random,lru", "paging.frames=10,20"]
@@ -213,7 +213,7 @@ def test_estimates_learn_from_finished_cells(traces, tmp_path):
     assert {work.rows for work, _ in found} == {2000}
     slow, fast = Work(1e6, 10, ("paging.lru",)), Work(1e6, 10, ("paging.random",))
     rates = calibrate([(slow, 3 * slow.seconds), (slow, 3 * slow.seconds), (fast, 0.5 * fast.seconds)])
-    assert rates.seconds(slow) == pytest.approx(3 * slow.seconds)
-    assert rates.seconds(fast) == pytest.approx(0.5 * fast.seconds)
-    assert rates.seconds(replace(slow, modules=("paging.x",))) == pytest.approx(1.75 * slow.seconds)
+    assert rates.seconds(slow) == pytest.approx(3 * slow.seconds + CELL)
+    assert rates.seconds(fast) == pytest.approx(0.5 * fast.seconds + CELL)
+    assert rates.seconds(replace(slow, modules=("paging.x",))) == pytest.approx(1.75 * slow.seconds + CELL)
     assert (rates.error, rates.cells) == (pytest.approx(1), 3)

@@ -5,6 +5,7 @@ from rich.console import Console
 
 from tracekit.report import output
 from tracekit.sweep import Prepared
+from tracekit.sweep.cost import STARTING
 from tracekit.sweep.plan import Failure, wall_seconds
 from tracekit.units import format_bytes, format_duration
 
@@ -28,7 +29,7 @@ def frame(prepared: Prepared) -> pl.DataFrame:
 def estimate(prepared: Prepared, workers: int, idle: int) -> str:
     """What the sweep is expected to take, with the error of that, in one sentence."""
     bundles, rates = prepared.plan.bundles, prepared.rates
-    seconds = wall_seconds((bundle.seconds for bundle in bundles), workers)
+    seconds = wall_seconds((bundle.seconds for bundle in bundles), workers) + (STARTING if bundles else 0.0)
     memory = sum(sorted((bundle.memory for bundle in bundles), reverse=True)[:workers]) + idle * min(workers, len(bundles))
     known = f"from {rates.cells} finished cells" if rates.cells else "by constants: cells finished in this folder will tell better"
     return (

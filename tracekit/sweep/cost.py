@@ -1,6 +1,6 @@
 """What a cell of a sweep is expected to take: seconds by rows and trace time, memory by pages.
 
-Seconds = rows × (decoding + stages × a row's cost) + VMs × seconds of trace time × stages × a control clock's cost. The
+Seconds = stages × (rows × a row's cost + VMs × seconds of trace time × a control clock's cost), and for a bundle rows × decoding. The
 constants are measured (docs/fleet.md) and right within a factor of about four, because policies differ. So they are
 *calibrated*: cells that a results folder holds already tell by which factor each combination of modules, and those never
 seen by the median of all, differ from them. How far finished cells lie from their calibrated estimate is the error stated.
@@ -23,8 +23,10 @@ from tracekit.units import parse_duration
 
 #: Seconds a row for decoding it, a row and stage, and a stage, VM and second of trace time.
 DECODE, ROW, CLOCK = 2e-8, 3e-8, 1e-4
-#: Seconds of a task before the first row: files are opened, kernels loaded.
-OPENING = 0.3
+#: Seconds of a task before the first row: files are opened, kernels loaded; and of a cell for its set-up and for keeping its tables.
+OPENING, CELL = 0.1, 0.02
+#: Seconds until a worker has imported what it needs.
+STARTING = 1.0
 #: Bytes of a row while it is decoded, in every chunk that is held at a time.
 _ROW_BYTES = 64
 #: Bytes of a variant whatever its size: arrays begin on huge pages, tables and rows of results (measured with ``esx``: 30 to 60 MiB).
@@ -45,8 +47,8 @@ class Work:
 
     @property
     def seconds(self) -> float:
-        """By the constants, decoding included."""
-        return self.rows * (DECODE + ROW * len(self.modules)) + self.vm_seconds * CLOCK * len(self.modules)
+        """By the constants, decoding left out."""
+        return (self.rows * ROW + self.vm_seconds * CLOCK) * len(self.modules)
 
 
 def work_of(trace: Trace, variant: Variant) -> Work:
@@ -79,16 +81,16 @@ class Rates:
     cells: int = 0
 
     def seconds(self, work: Work) -> float:
-        """Expected seconds of a cell, decoding included."""
-        return work.seconds * self.factors.get(work.modules, self.other)
+        """Expected seconds of a cell, decoding left out."""
+        return work.seconds * self.factors.get(work.modules, self.other) + CELL
 
     def decoding(self, work: Work) -> float:
-        """Expected seconds of decoding alone, which the cells of a bundle share."""
-        return work.rows * DECODE * min(1.0, self.other)
+        """Expected seconds of decoding, which the cells of a bundle share."""
+        return work.rows * DECODE
 
 
 def calibrate(done: Iterable[tuple[Work, float]]) -> Rates:
-    """Rates from finished cells and the seconds they took."""
+    """Rates from finished cells and the seconds they took. A cell's share of its bundle's decoding counts as its own."""
     ratios: dict[tuple[str, ...], list[float]] = {}
     for work, seconds in done:
         if work.seconds > 0 and seconds > 0:

@@ -140,9 +140,8 @@ def bundle(made: Plan, out: Path | str, mark: str, rates: Rates, workers: int, l
 
     ``out``, ``mark`` and ``how`` are handed on to ``replay_bundle``.
     """
-    times = [[rates.seconds(share.work[variant.id]) for variant in share.todo] for share in made.shares]
+    own = [[rates.seconds(share.work[variant.id]) for variant in share.todo] for share in made.shares]
     shared = [rates.decoding(share.work[share.todo[0].id]) if share.todo else 0.0 for share in made.shares]
-    own = [[max(second - decoding, 0.1 * second) for second in each] for each, decoding in zip(times, shared, strict=True)]
     total, cuts = sum(map(sum, own)) + sum(shared), []
     for parts in _PARTS:
         most = min(max(total / (parts * workers), _SHORTEST), _LONGEST)
