@@ -91,9 +91,7 @@ class Guest(Reclaiming):
 
     @dataclass(frozen=True)
     class Params:
-        guest: str = param(
-            "lru", "the guest's own replacement policy: any paging module that needs no future, with parameters as in '2q kin=0.5'"
-        )
+        guest: str = param("lru", "the guest's own replacement policy: any paging module that needs no future, with parameters as in '2q kin=0.5'")
         kernel: Size = param(
             Size(0),
             "memory that the guest's kernel keeps whatever its size, beyond the pages that the trace touches",
