@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 
 from tracekit.check_rows import RowRules
 from tracekit.errors import TraceError
+from tracekit.location import Place, Url, place, source
 from tracekit.metadata import Metadata
 from tracekit.schema import KINDS, METADATA_KEY
 from tracekit.tracefile import TraceFile
@@ -77,9 +77,9 @@ class Finding:
         return asdict(self)
 
 
-def check_file(path: str | os.PathLike[str]) -> list[Finding]:
+def check_file(path: str | os.PathLike[str] | Url) -> list[Finding]:
     """Every rule that one trace file breaks, errors first. Never raises for what is in the file."""
-    path = Path(path)
+    path = place(path)
     try:
         file = TraceFile(path)
     except TraceError as error:
@@ -103,7 +103,7 @@ def check_file(path: str | os.PathLike[str]) -> list[Finding]:
     return _worst_first(found)
 
 
-def check_capture(paths: Iterable[str | os.PathLike[str]]) -> list[Finding]:
+def check_capture(paths: Iterable[str | os.PathLike[str] | Url]) -> list[Finding]:
     """Rules between the files of each capture among ``paths``. Files that cannot be opened are left to ``check_file``."""
     captures: dict[str, list[TraceFile]] = {}
     for path in paths:
@@ -115,7 +115,7 @@ def check_capture(paths: Iterable[str | os.PathLike[str]]) -> list[Finding]:
     return _worst_first([finding for files in captures.values() for finding in _check_sizes(files) + _check_clock(files)])
 
 
-def _finding(path: Path, rule: str, message: str, rows: int = 0, first_row: int | None = None) -> Finding:
+def _finding(path: Place, rule: str, message: str, rows: int = 0, first_row: int | None = None) -> Finding:
     return Finding(str(path), rule, RULES[rule].severity, rows, first_row, message)
 
 
@@ -123,10 +123,10 @@ def _worst_first(found: list[Finding]) -> list[Finding]:
     return sorted(found, key=lambda finding: ("error", "warning", "note").index(finding.severity))
 
 
-def _rule_of_refusal(path: Path) -> str:
+def _rule_of_refusal(path: Place) -> str:
     """Which rule a file breaks that ``TraceFile`` refuses."""
     try:
-        footer = pq.read_metadata(path)
+        footer = pq.read_metadata(source(path))
         schema = footer.schema.to_arrow_schema()
     except (pa.ArrowException, OSError, ValueError):
         return "readable"
@@ -145,8 +145,8 @@ def _rule_of_refusal(path: Path) -> str:
     return "not-empty" if footer.num_rows == 0 else "column-types"
 
 
-def _check_row_groups(path: Path) -> list[Finding]:
-    footer = pq.read_metadata(path)
+def _check_row_groups(path: Place) -> list[Finding]:
+    footer = pq.read_metadata(source(path))
     largest = max(footer.row_group(i).num_rows for i in range(footer.num_row_groups))
     if largest > MANY_ROWS:
         return [
@@ -175,5 +175,5 @@ def _check_clock(files: list[TraceFile]) -> list[Finding]:
     for (_, last, before), (first, _, after) in pairwise(spans):
         if first > last:
             said = f"{after}: begins {format_duration(first - last)} after {before} ends; are both of one capture, on one clock?"
-            found.append(_finding(Path(after), "one-clock", said))
+            found.append(_finding(place(after), "one-clock", said))
     return found

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tracekit.location import source
 from tracekit.schema import KINDS, ZERO_DIGEST, Column
 from tracekit.tracefile import ARROW, BATCH_ROWS, TraceFile
 from tracekit.units import PAGE_BYTES
@@ -42,7 +43,7 @@ class RowRules:
 
     def read(self) -> None:
         """Read the whole file. Raises what Arrow raises if it is damaged."""
-        parquet = pq.ParquetFile(self._file.path, read_dictionary=list(self._codes))
+        parquet = pq.ParquetFile(source(self._file.path), read_dictionary=list(self._codes))
         first = 0
         for batch in parquet.iter_batches(BATCH_ROWS, columns=list(self._table)):
             self._feed(first, batch)

@@ -118,6 +118,12 @@ def count_values(values: np.ndarray, threads: int | None = None) -> tuple[np.nda
     return spread, counts
 
 
+def mixes(values: np.ndarray) -> np.ndarray:
+    """Values (uint64) spread evenly over 64 bits, each to another one."""
+    with np.errstate(over="ignore"):
+        return (values ^ (values >> _HALF)) * _SPREAD
+
+
 def _partition(values: np.ndarray, bits: int, threads: int, pool: ThreadPoolExecutor) -> tuple[np.ndarray, np.ndarray]:
     """The mixes of values in 2^bits parts by their top bits: (bounds of the parts, the mixes by part)."""
     parts, shift = 1 << bits, np.uint64(64 - bits)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tracekit.errors import ScenarioError, TraceError
+from tracekit.location import Url
 from tracekit.module import Module
 from tracekit.part import Part
 from tracekit.results import Results, cell_done, check_folder, write_cell
@@ -28,7 +29,7 @@ Stage = Mapping[str, Any] | str | type[Module] | Sequence[str | type[Module] | M
 
 
 def replay(
-    traces: str | os.PathLike[str] | Trace | Iterable[str | os.PathLike[str] | Trace],
+    traces: str | os.PathLike[str] | Url | Trace | Iterable[str | os.PathLike[str] | Url | Trace],
     scenario: Path | str | Mapping[str, Any] | None = None,
     *,
     preset: str | None = None,
@@ -46,7 +47,7 @@ def replay(
 ) -> Results:
     """Replay traces through every variant of a scenario, and return the result tables.
 
-    ``traces`` are files, patterns such as ``"traces/*.parquet"``, or opened traces; ``scenario`` a TOML file or its tables, else
+    ``traces`` are files, URLs, patterns such as ``"traces/*.parquet"``, or opened traces; ``scenario`` a TOML file or its tables, else
     ``preset``. Further keywords are stages, put in or changed: ``paging={"module": ["lru", "arc"], "frames": [1000, 2000]}``, or
     short ``paging="lru"``; None leaves a stage out. Several values are a sweep, also of ``memory`` and ``seed``. With stages and
     neither scenario nor preset, these stages are all there is; with nothing, the preset is ``esx``. ``settings`` are
@@ -103,7 +104,7 @@ def scenario_tables(
 
 
 def _open(traces: Any, together: bool) -> list[Trace]:
-    given = [traces] if isinstance(traces, (str, os.PathLike, Trace)) else list(traces)
+    given = [traces] if isinstance(traces, (str, os.PathLike, Url, Trace)) else list(traces)
     paths = [item for item in given if not isinstance(item, Trace)]
     opened = [item for item in given if isinstance(item, Trace)]
     return opened + (open_traces(paths, together) if paths or not opened else [])

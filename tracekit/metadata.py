@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from tracekit import __version__
@@ -45,7 +44,7 @@ class Metadata:
         return json.dumps(known, sort_keys=True).encode()
 
     @classmethod
-    def from_json(cls, raw: bytes, path: Path) -> "Metadata":
+    def from_json(cls, raw: bytes, path: object) -> "Metadata":
         try:
             known = json.loads(raw)
             version, page_bytes = known.pop("schema_version"), known.pop("page_bytes")
@@ -62,7 +61,7 @@ class Metadata:
         metadata.validate(path)
         return metadata
 
-    def validate(self, path: Path) -> None:
+    def validate(self, path: object) -> None:
         """Raise TraceError unless the types and the VM table make sense."""
         for name, wanted in _METADATA_TYPES.items():
             value = getattr(self, name)

@@ -4,11 +4,13 @@
 folders or none. ``open_results(DIR)`` and the object that ``replay`` returns answer to the same names.
 """
 
+import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +32,8 @@ _POLARS: dict[str, Any] = {
 
 #: Replays that the HTML of results lists.
 _SHOWN = 8
+#: Names of folders that are no cells yet begin with this.
+_UNFINISHED = ".unfinished-"
 
 Rows = Mapping[str, tuple[Table, list[dict[str, Any]]]]
 
@@ -172,13 +176,18 @@ def open_results(*folders: Path | str) -> Results:
     """Open directories of results, several as one. Raises TracekitError for one that is none."""
     results = Results()
     for folder in folders:
-        cells = sorted(path.parent for path in Path(folder).glob("*/runs.parquet"))
+        cells = cells_of(folder)
         if not cells:
             raise TracekitError(f"{folder}: holds no results; make some with: tracekit replay TRACES -o {folder}")
         for cell in cells:
             trace, _, variant = cell.name.rpartition(".")
             results.add_cell(folder, trace, variant)
     return results
+
+
+def cells_of(folder: Path | str) -> list[Path]:
+    """The folders of finished replays in a directory of results."""
+    return sorted(path.parent for path in Path(folder).glob("*/runs.parquet") if not path.parent.name.startswith(_UNFINISHED))
 
 
 def to_frame(table: Table, rows: Iterable[dict[str, Any]]) -> pl.DataFrame:
@@ -212,14 +221,28 @@ def write_cell(folder: Path | str, trace: str, variant: str, tables: Rows) -> No
             to_frame(table, rows).write_parquet(unfinished / f"{name}.parquet")
 
 
+def read_cell(folder: Path | str, trace: str, variant: str) -> dict[str, bytes]:
+    """The files of a cell, to be carried to another machine."""
+    return {path.name: path.read_bytes() for path in sorted(_cell(folder, trace, variant).iterdir())}
+
+
+def copy_cell(folder: Path | str, trace: str, variant: str, files: Mapping[str, bytes]) -> None:
+    """Keep the files of a cell that another machine has made, all at once."""
+    with _making(folder, trace, variant) as unfinished:
+        for name, content in files.items():
+            (unfinished / name).write_bytes(content)
+
+
 @contextmanager
 def _making(folder: Path | str, trace: str, variant: str) -> Iterator[Path]:
     """A folder that becomes the cell of a replay when it is complete. Raises TracekitError if it cannot be written."""
     folder = Path(folder)
-    temporary = None
+    temporary = handle = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
+        temporary = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder))
+        handle = os.open(temporary, os.O_RDONLY)
+        fcntl.flock(handle, fcntl.LOCK_SH)  # until this process ends its work or its life: see sweep_up
         yield temporary
         _put(temporary, _cell(folder, trace, variant))
     except OSError as error:
@@ -229,10 +252,29 @@ def _making(folder: Path | str, trace: str, variant: str) -> Iterator[Path]:
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+        if handle is not None:
+            os.close(handle)
+
+
+def sweep_up(folder: Path | str) -> None:
+    """Remove what killed processes left unfinished in a directory of results; who is still at work there holds a lock."""
+    for left in Path(folder).glob(f"{_UNFINISHED}*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime < 60:  # perhaps its maker has not come to lock it yet
+                continue
+            handle = os.open(left, os.O_RDONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left)
+            finally:
+                os.close(handle)
 
 
 def _put(temporary: Path, cell: Path) -> None:
-    """Rename a folder to a cell, in place of an older one: of other trace files, or of another process at this moment."""
+    """Rename a folder to a cell, in place of an older one: of other trace files, or of another process at this moment.
+
+    An older one is renamed out of the way first, so that a killed process leaves a whole cell or none, not half of one.
+    """
     for last in (False, False, False, True):
         try:
             os.replace(temporary, cell)
@@ -240,7 +282,8 @@ def _put(temporary: Path, cell: Path) -> None:
         except OSError:
             if last or not cell.exists():
                 raise
-            shutil.rmtree(cell, ignore_errors=True)
+            with suppress(OSError), tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=cell.parent) as aside:
+                os.replace(cell, Path(aside) / cell.name)
 
 
 def _cell(folder: Path | str, trace: str, variant: str) -> Path:

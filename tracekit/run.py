@@ -27,7 +27,7 @@ OVERCOMMIT = 0.75
 #: More ticks of one control clock than this are taken for a mistake: they would take hours.
 _MOST_TICKS = 30_000_000
 #: Bytes that a replay holds by guest page and by frame, with every stage present, and by page for each observer.
-_PAGE_COST, _FRAME_COST, _OBSERVER_COST = 260, 36, 28
+PAGE_COST, FRAME_COST, OBSERVER_COST = 260, 36, 28
 
 
 def fit(trace: Trace, variants: Sequence[Variant]) -> tuple[list[Variant], list[str]]:
@@ -43,6 +43,12 @@ def fit(trace: Trace, variants: Sequence[Variant]) -> tuple[list[Variant], list[
         _size_host(trace, variant, modules)
         fitting.append(variant)
     return fitting, refused
+
+
+def is_cold_for(trace: Trace, variant: Variant) -> bool:
+    """Whether the driver of a variant that fits a trace has to be compiled first."""
+    modules, _ = _fit(variant.make_modules(), trace)
+    return is_cold(driver.build(modules, trace.kinds).kernels)
 
 
 class Run:
@@ -66,6 +72,11 @@ class Run:
     def books(self) -> Any:
         """What the machine keeps of each VM (``host.VM_RECORD``)."""
         return self._host.vm
+
+    @property
+    def driver(self) -> str:
+        """The name of the driver, which variants of the same modules have in common."""
+        return self._driver.kernels.__name__.rpartition(".")[2]
 
     @property
     def is_cold(self) -> bool:
@@ -273,7 +284,7 @@ def _size_host(trace: Trace, variant: Variant, modules: Mapping[str, Module]) ->
 
 def _check_memory(trace: Trace, frames: int, variants: int, observers: int) -> None:
     """Refuse what this machine cannot hold, before the operating system does."""
-    needed = (trace.pages * (_PAGE_COST + observers * _OBSERVER_COST) + frames * _FRAME_COST) * variants
+    needed = (trace.pages * (PAGE_COST + observers * OBSERVER_COST) + frames * FRAME_COST) * variants
     present = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > present:
         raise TraceError(

@@ -16,6 +16,7 @@ import xxhash
 
 from tracekit import display
 from tracekit.errors import TraceError
+from tracekit.location import Place, Url, place
 from tracekit.metadata import infer_capabilities
 from tracekit.schema import CAPABILITIES, TRUTH_SUFFIX, ZERO_DIGEST
 from tracekit.stream import DTYPES, KIND_ORDER, NO_PAGE, Chunk, Ids, ReadAhead, Source, merge
@@ -123,7 +124,7 @@ class Trace:
                 source.close()
 
 
-def open_trace(*paths: str | os.PathLike[str]) -> Trace:
+def open_trace(*paths: str | os.PathLike[str] | Url) -> Trace:
     """Open the files of one capture. Raises TraceError, also if they belong to several captures."""
     traces = open_traces(paths)
     if len(traces) > 1:
@@ -132,13 +133,12 @@ def open_trace(*paths: str | os.PathLike[str]) -> Trace:
     return traces[0]
 
 
-def open_traces(paths: Iterable[str | os.PathLike[str]], together: bool = False) -> list[Trace]:
+def open_traces(paths: Iterable[str | os.PathLike[str] | Url], together: bool = False) -> list[Trace]:
     """Open trace files grouped by capture; ``together`` puts all their VMs on one host, names made unique.
 
     A path may be a pattern, such as ``traces/three-vms.*.parquet``. Files of the truth beside synthesized captures are passed over.
     """
-    named = [path for given in paths for path in _matching(Path(given))]
-    files = [TraceFile(path) for path in dict.fromkeys(named) if not path.name.endswith(TRUTH_SUFFIX)]
+    files = [TraceFile(path) for path in _places(paths)]
     if not files:
         raise TraceError("no trace files given; name some Parquet files")
     captures: dict[str, list[TraceFile]] = {}
@@ -149,13 +149,29 @@ def open_traces(paths: Iterable[str | os.PathLike[str]], together: bool = False)
     return [_open_capture("+".join(sorted(captures)), dict(sorted(captures.items())))]
 
 
-def _matching(path: Path) -> list[Path]:
-    """The files that a pattern stands for; a path that is no pattern, or is there, is itself."""
-    if not glob.has_magic(str(path)) or path.exists():
+def _places(paths: Iterable[str | os.PathLike[str] | Url]) -> list[Place]:
+    """The files that are named, patterns written out, each once and without those of the truth."""
+    named = dict.fromkeys(path for given in paths for path in _matching(place(given)))
+    return [path for path in named if not path.name.endswith(TRUTH_SUFFIX)]
+
+
+def _matching(path: Place) -> list[Place]:
+    """The files that a pattern stands for; a URL, or a path that is no pattern or is there, is itself."""
+    if isinstance(path, Url) or not glob.has_magic(str(path)) or path.exists():
         return [path]
-    if not (found := sorted(map(Path, glob.glob(str(path))))):
+    if not (found := sorted(glob.glob(str(path)))):
         raise TraceError(f"{path}: no file matches this pattern; is it the right folder?")
-    return found
+    return [Path(each) for each in found]
+
+
+def captures_of(paths: Iterable[str | os.PathLike[str] | Url]) -> dict[str, list[Place]]:
+    """Trace files by capture, opened one after the other: of very many, no two are open at a time."""
+    captures: dict[str, list[Place]] = {}
+    for path in _places(paths):
+        captures.setdefault(TraceFile(path).capture, []).append(path)
+    if not captures:
+        raise TraceError("no trace files given; name some Parquet files")
+    return dict(sorted(captures.items()))
 
 
 def _open_capture(name: str, captures: Mapping[str, list[TraceFile]]) -> Trace:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from tracekit.errors import TraceError
+from tracekit.location import Place, Url, place, source
 from tracekit.metadata import Metadata, VmInfo
 from tracekit.schema import KINDS, METADATA_KEY, Column
 
@@ -33,8 +34,8 @@ ARROW: dict[str, pa.DataType] = {
 class TraceFile:
     """A readable trace file. Opening reads the footer only; ``batches`` streams checked rows."""
 
-    def __init__(self, path: str | os.PathLike[str]):
-        self.path = Path(path)
+    def __init__(self, path: str | os.PathLike[str] | Url):
+        self.path = place(path)
         self._parquet = _open_parquet(self.path)
         raw = (self._parquet.schema_arrow.metadata or {}).get(METADATA_KEY)
         raw = raw or (self._parquet.metadata.metadata or {}).get(METADATA_KEY)
@@ -56,11 +57,11 @@ class TraceFile:
     @property
     def digest(self) -> str:
         """Digest of the file's size and footer, which holds counts and statistics of every column chunk."""
-        size = self.path.stat().st_size
-        with open(self.path, "rb") as handle:
-            handle.seek(-8, os.SEEK_END)
+        with _open(self.path) as handle:
+            size = handle.seek(0, os.SEEK_END)
+            handle.seek(size - 8)
             footer = int.from_bytes(handle.read(4), "little")
-            handle.seek(-8 - footer, os.SEEK_END)
+            handle.seek(size - 8 - footer)
             return xxhash.xxh3_64_hexdigest(size.to_bytes(8, "little") + handle.read(footer))
 
     def _infer_kind(self) -> str:
@@ -162,17 +163,23 @@ class TraceFile:
 _TEXTS = {column.name for table in KINDS.values() for column in table.columns if column.type == "dictionary"}
 
 
-def _open_parquet(path: Path) -> pq.ParquetFile:
-    if not path.exists():
-        raise TraceError(f"{path}: no such file")
-    if path.is_dir():
-        raise TraceError(f"{path}: is a directory; name the trace files in it, such as {path}/*.parquet")
-    if path.stat().st_size == 0:
-        raise TraceError(f"{path}: is empty; expected a Parquet file")
+def _open(path: Place) -> BinaryIO:
+    return open(path, "rb") if isinstance(path, Path) else source(path)
+
+
+def _open_parquet(path: Place) -> pq.ParquetFile:
+    if isinstance(path, Path):
+        if not path.exists():
+            raise TraceError(f"{path}: no such file")
+        if path.is_dir():
+            raise TraceError(f"{path}: is a directory; name the trace files in it, such as {path}/*.parquet")
+        if path.stat().st_size == 0:
+            raise TraceError(f"{path}: is empty; expected a Parquet file")
+    opened = source(path)
     try:
-        names = pq.read_schema(path)
+        names = pq.read_schema(opened)
         texts = [f.name for f in names if f.name in _TEXTS and (pa.types.is_string(f.type) or pa.types.is_large_string(f.type))]
-        return pq.ParquetFile(path, read_dictionary=texts)
+        return pq.ParquetFile(opened, read_dictionary=texts, pre_buffer=isinstance(path, Url))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise TraceError(f"{path}: not a readable Parquet file ({_first_line(error)}); is it truncated or of another format?") from None
 
@@ -191,26 +198,26 @@ def _castable(found: pa.DataType, column: Column) -> bool:
     return pa.types.is_integer(found)
 
 
-def _cast(array: pa.Array, wanted: pa.DataType, path: Path, name: str) -> pa.Array:
+def _cast(array: pa.Array, wanted: pa.DataType, path: Place, name: str) -> pa.Array:
     try:
         return array if array.type == wanted else array.cast(wanted)
     except pa.ArrowException as error:
         raise TraceError(f"{path}: column {name!r} holds values that do not fit {wanted} ({_first_line(error)})") from None
 
 
-def _dictionary(array: pa.Array, path: Path, name: str) -> pa.DictionaryArray:
+def _dictionary(array: pa.Array, path: Place, name: str) -> pa.DictionaryArray:
     if not pa.types.is_dictionary(array.type):
         array = array.dictionary_encode()
     return array  # pyright: ignore[reportReturnType]
 
 
-def _indices(array: pa.DictionaryArray, path: Path, name: str) -> np.ndarray:
+def _indices(array: pa.DictionaryArray, path: Place, name: str) -> np.ndarray:
     if array.null_count:
         raise TraceError(f"{path}: column {name!r} has nulls; every row needs a {name}")
     return _cast(array.indices, pa.int32(), path, name).to_numpy(zero_copy_only=False)
 
 
-def _to_numpy(array: pa.Array, column: Column, path: Path) -> Any:
+def _to_numpy(array: pa.Array, column: Column, path: Place) -> Any:
     if column.type == "dictionary":
         encoded = _dictionary(array, path, column.name)
         return _indices(encoded, path, column.name), tuple(encoded.dictionary.to_pylist())

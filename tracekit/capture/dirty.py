@@ -27,7 +27,7 @@ def write_dirty(content: str | os.PathLike[str], out: str | os.PathLike[str] | N
     if trace.kind != "content":
         raise CaptureError(f"{trace.path}: is a trace of {trace.kind}, expected one of contents")
     pauses = trace.metadata.provenance.get("pauses_ns", {}) if trace.metadata else {}
-    rows = pl.read_parquet(trace.path, columns=["t", "vm", "ppn"]).with_columns(pl.col("vm").cast(pl.String))
+    rows = pl.read_parquet(str(trace.path), columns=["t", "vm", "ppn"]).with_columns(pl.col("vm").cast(pl.String))
     told, steps = [], []
     for number, vm in enumerate(trace.vms):
         mine = rows.filter(pl.col("vm") == vm.name).drop("vm")

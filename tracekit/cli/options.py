@@ -5,7 +5,19 @@ from typing import Annotated, Any
 
 import typer
 
-Traces = Annotated[list[Path], typer.Argument(help="Trace files; those of one capture are replayed together.", show_default=False)]
+
+def _place(text: str) -> Any:
+    from tracekit.location import place
+
+    return place(text)
+
+
+Traces = Annotated[
+    list[Any],
+    typer.Argument(
+        parser=_place, metavar="TRACES...", help="Trace files or URLs; those of one capture are replayed together.", show_default=False
+    ),
+]
 OutDir = Annotated[
     Path | None, typer.Option("-o", "--out", help="Directory to keep the tables in; replays already there are not run again.")
 ]

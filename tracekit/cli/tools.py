@@ -146,7 +146,7 @@ def convert(
     print(f"{out}: {rows} rows")
 
 
-def _one(traces: Sequence[Path]) -> Any:
+def _one(traces: Sequence[Any]) -> Any:
     from tracekit.trace import open_trace
 
     return open_trace(*traces)

@@ -4,6 +4,7 @@ Docs, readers, writers and checks take them from here. A trace kind is a table o
 table is tidy: one row an observation, beginning with ``variant, trace, t, vm``.
 """
 
+from tracekit.schema.fleet import FLEET_SHARING, PLACED, PLACEMENTS
 from tracekit.schema.reclamation import (
     BALLOON,
     FAULTS,
@@ -38,6 +39,7 @@ __all__ = [
     "ESTIMATOR_SUMMARY",
     "EVENTS",
     "FAULTS",
+    "FLEET_SHARING",
     "HEAT",
     "HOST",
     "KINDS",
@@ -45,6 +47,8 @@ __all__ = [
     "METADATA_KEY",
     "MRC",
     "PARTITION",
+    "PLACED",
+    "PLACEMENTS",
     "QUANTITIES",
     "REMAPS",
     "RESULTS",

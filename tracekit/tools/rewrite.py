@@ -57,7 +57,7 @@ def rewrite(trace: Trace, target: Target, *changes: Change) -> list[Path]:
     """
     for kind in trace.kinds:
         path = target.folder / f"{target.name}.{kind}.parquet"
-        if any(path.exists() and path.samefile(file.path) for file, _ in trace.files):
+        if any(isinstance(file.path, Path) and path.exists() and path.samefile(file.path) for file, _ in trace.files):
             raise TraceError(f"{path}: is read here, so that it cannot be written; give another folder or name")
     columns = {kind: _common(trace, kind) for kind in trace.kinds}
     wanted = {kind: ["vm", *("page" if name == "ppn" else name for name in names)] for kind, names in columns.items()}
