@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 # Tests of many stages on few rows: to compile each combination would take minutes, and results are the same without.
-UNCOMPILED = tests/test_schemes.py tests/test_savings.py tests/test_storm.py
+UNCOMPILED = $(patsubst %,tests/test_%.py,schemes savings storm balloon allocation cost)
 
 help:                ## say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /make \1	/p' Makefile | expand -t 16
@@ -11,9 +11,16 @@ setup: .venv/ready   ## make .venv and install tracekit with its pinned dependen
 replay: .venv/ready  ## replay the committed traces; results go to results/
 	$(BIN)/tracekit replay traces/*.parquet -o results
 
+report: replay       ## the same as one page, report.html
+	$(BIN)/tracekit report results traces/*.parquet -o report.html
+
+docs: .venv/ready    ## write the reference out of the code and build the site into site/
+	$(BIN)/python -m tracekit.cli.reference docs/reference
+	$(BIN)/zensical build --strict --clean
+
 test: .venv/ready    ## run the tests
-	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -n 2 -m 'not slow' $(UNCOMPILED)
-	$(BIN)/pytest -n 2 -m 'not slow' $(UNCOMPILED:%=--ignore=%)
+	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -n 2 --dist worksteal -m 'not slow' $(UNCOMPILED)
+	$(BIN)/pytest -n 2 --dist worksteal -m 'not slow' $(UNCOMPILED:%=--ignore=%)
 
 test-slow: .venv/ready ## run the tests that take minutes
 	$(BIN)/pytest -m slow
@@ -34,7 +41,7 @@ capture-test: .venv/ready ## boot three real VMs, capture, check and replay them
 	$(BIN)/python validation/capture.py
 
 clean:               ## remove everything that was made
-	rm -rf .venv results dist build .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv results report.html site dist build .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/ready: pyproject.toml constraints.txt
@@ -43,4 +50,4 @@ clean:               ## remove everything that was made
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-.PHONY: help setup replay test test-slow lint bench ksm capture-test clean
+.PHONY: help setup replay report docs test test-slow lint bench ksm capture-test clean

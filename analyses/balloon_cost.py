@@ -11,10 +11,9 @@ and next to nothing above. Its memory holds no more than this when 1.5 MiB are l
 cache, and its kernel kept more for each page than struct page alone (what else is a matter of ``balloon.per_page``).
 For the synthetic file server `dbench` (seed 7, 120 s, balloon.guest=lru) it finds 0.54, 0.47, 0.37 and 0.25 % at 128, 160,
 192 and 224 MiB: the paper's slope, an eighth of its height.
+Wants: balloon.module=esx,native with balloon.targets=0s=128MiB,… and the same sizes in balloon.memory, paging.module=unbounded.
 Source: Waldspurger 2002, section 3.2 and Figure 2.
 """
-
-import sys
 
 import altair as alt
 import polars as pl
@@ -62,7 +61,3 @@ def chart(frame: pl.DataFrame) -> alt.LayerChart:
         .encode(part, alt.Y("overhead:Q", title="overhead of ballooning (%)"), alt.Color("series:N", title=None))
         .properties(width=420, height=260)
     )
-
-
-if __name__ == "__main__":
-    chart(table(tk.open(sys.argv[1])).collect()).save(sys.argv[2])

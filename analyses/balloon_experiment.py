@@ -18,10 +18,10 @@ hardly ran at all (its own log pauses), which its counters do not explain; then 
 The phase of 96 MiB is 9 000 over and those of 80 and 112 MiB are 17 000 and 11 000 under: the real price of a page was not
 the same in all. The replay takes every dirty victim to be written when it is chosen, by itself; the real guest read 7.5
 pages a page-in on average (readahead), which is in PAGE_TIME.
+Wants: ``--preset balloon`` on traces/balloon-workload.access.parquet, with several balloon.guest.
 Source: Waldspurger 2002, section 3.2; Linux 6.1 under QEMU 7.2 (TCG).
 """
 
-import sys
 from pathlib import Path
 
 import altair as alt
@@ -110,7 +110,3 @@ def chart(frame: pl.DataFrame) -> alt.FacetChart:
         .facet(alt.Facet("guest:N", title=None, header=alt.Header(labelFontSize=13)), columns=4)
         .properties(title="A real guest behind its balloon (bars) and its replay, by the guest's replacement policy")
     )
-
-
-if __name__ == "__main__":
-    chart(table(tk.open(sys.argv[1])).collect()).save(sys.argv[2])

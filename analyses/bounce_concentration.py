@@ -3,10 +3,9 @@
 Method: the table concentration: bytes that bouncing alone would copy, in the pages that have most, by device and phase; forced
 copies apart, since no remapping saves them. Remapping pays where few pages make up nearly everything. A benchmark with one
 direct-I/O buffer (fio) is a phase of its own and must not be added to the rest.
+Wants: any replay with a remap stage (``--preset remap``).
 Source: Waldspurger 2002, section 7, which supposes that few pages are hot and does not show it.
 """
-
-import sys
 
 import altair as alt
 import polars as pl
@@ -36,7 +35,3 @@ def chart(frame: pl.DataFrame) -> alt.FacetChart:
         .properties(width=320, height=240)
         .facet("trace:N", data=alt.Data(values=shown.to_dicts()), columns=2)
     )
-
-
-if __name__ == "__main__":
-    chart(table(tk.open(sys.argv[1])).collect()).save(sys.argv[2])

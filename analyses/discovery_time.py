@@ -2,10 +2,9 @@
 
 Method: the table discovery: from the moment two pages are equal until the page is shared, over all pages that a scheme
 shared; beside it what a random scan must take: 1.5 P/r on average for a pair among P pages scanned at r a second.
+Wants: ``--preset sharing`` with several schemes in sharing.module, at several sharing.rate.
 Source: Waldspurger 2002, section 4.3 (random scan); the expectation by hand: the later of two visits, each exponential.
 """
-
-import sys
 
 import altair as alt
 import polars as pl
@@ -47,7 +46,3 @@ def chart(frame: pl.DataFrame) -> alt.FacetChart:
     mean = base.mark_tick(color="black", **tick).encode(alt.X("mean:Q"))
     expected = base.mark_tick(color="red", **tick).encode(alt.X("expected:Q"))
     return alt.layer(span, box, mean, expected, data=alt.Data(values=labelled.to_dicts())).facet("trace:N")
-
-
-if __name__ == "__main__":
-    chart(table(tk.open(sys.argv[1])).collect()).save(sys.argv[2])

@@ -2,10 +2,9 @@
 
 Method: the host's last rows of the table savings, of a sweep over sharing.domain with everything shared at once: host (all
 together), tenant, salted ([[vm]] salt), vm (each alone). Lost is what the step from the whole host takes away.
+Wants: ``--preset sharing`` with sharing.module=share-everything at several sharing.domain.
 Source: VUsion (Oliverio et al. 2017) for the attacks; ESXi's salting for the levels.
 """
-
-import sys
 
 import altair as alt
 import polars as pl
@@ -45,7 +44,3 @@ def chart(frame: pl.DataFrame) -> alt.FacetChart:
         .properties(width=alt.Step(60))
         .facet("trace:N")
     )
-
-
-if __name__ == "__main__":
-    chart(table(tk.open(sys.argv[1])).collect()).save(sys.argv[2])

@@ -3,10 +3,10 @@
 Method: the matrix of host policies and guest policies (balloon.guest), each over several seeds; page-ins of both, double
 paging (pages that the host read in only for the guest to write them out), page-outs of the host for nothing (the guest
 dropped the page), and the slowdown by the cost model of tracekit.report.cost with 95 % intervals over seeds (Student's t).
+Wants: ``--preset balloon`` with several policies in paging.module and balloon.guest, over replay.seed, in memory short enough for
+both to page.
 Source: Waldspurger 2002, section 3.3: the host's choice is random, to avoid interplay with the guest's policy.
 """
-
-import sys
 
 import altair as alt
 import polars as pl
@@ -17,11 +17,10 @@ from tracekit.report.cost import Costs, over_seeds, slowdowns
 
 def table(results: tk.Results, costs: Costs | None = None) -> pl.LazyFrame:
     """One row a trace, host policy and guest policy, means over seeds and VMs' sums: host_ins, guest_ins, double_paged,
-    wasted_outs, and slowdown of the slowest VM with low, high and seeds. Without a balloon stage the guest is ``none``."""
+    wasted_outs, and slowdown of the slowest VM with low, high and seeds. Where there is no balloon the guest is ``none``."""
     key = ["trace", "host", "guest"]
-    names = results.params("paging.module", "balloon.guest").collect()
-    guest = pl.col("balloon.guest").fill_null("none") if "balloon.guest" in names.columns else pl.lit("none")
-    variants = names.lazy().select("variant", host="paging.module", guest=guest)
+    guest = pl.col("balloon.guest").fill_null("none")
+    variants = results.params("paging.module", "balloon.guest").select("variant", host="paging.module", guest=guest)
     last = results.table("balloon").group_by("variant", "trace", "vm").agg(pl.col("dropped_swapped").sort_by("t").last())
     counts = results.faults.join(last, on=["variant", "trace", "vm"], how="left").group_by("variant", "trace").agg(
         host_ins=pl.col("major").sum(), guest_ins=pl.col("guest_major").sum(), double_paged=pl.col("double_paged").sum(),
@@ -48,7 +47,3 @@ def chart(frame: pl.DataFrame) -> alt.HConcatChart:
     paged = matrix("double_paged", "pages read in by the host only to be written out", alt.Text("double_paged:Q", format=",.0f"))
     slowdown = matrix("slowdown", "time taken over the trace's (95 % over seeds)", alt.Text("spoken:N"))
     return (paged | slowdown).resolve_scale(color="independent")
-
-
-if __name__ == "__main__":
-    chart(table(tk.open(sys.argv[1])).collect()).save(sys.argv[2])

@@ -3,10 +3,9 @@
 Method: a replay with the preset estimators: all of them on one trace, each beside the truth (distinct pages used within the
 window before). By phase of the workload: means over the moments whose window lies within the phase, and how long each took to
 cover nine tenths of the step. The cost is in page faults that the VM takes for it and in pages looked at.
+Wants: ``--preset estimators``; phases are known of ``toucher-long``.
 Source: Waldspurger 2002, section 5.3; docs/estimators.md names the source of each estimator.
 """
-
-import sys
 
 import altair as alt
 import polars as pl
@@ -69,7 +68,3 @@ def chart(frame: pl.DataFrame) -> alt.VConcatChart:
         )
     )
     return alt.vconcat(panels.facet(row="estimator:N", column="vm:N"), cost)
-
-
-if __name__ == "__main__":
-    chart(table(tk.open(sys.argv[1])).collect()).save(sys.argv[2])

@@ -4,10 +4,9 @@ Method: the distinct contents at the end of a trace, known by their digests of 6
 counted, beside the expected N (N − 1) / 2^(w + 1). A content that collides with another that is listed is never shared, so
 at most its duplicates are lost; never is anything shared that differs, because a full compare is always made. From 64
 bits on only the expectation is given: contents that collide there look the same in the trace too.
+Wants: traces with contents; no replay.
 Source: Waldspurger 2002, section 4.2 and footnote 1 ("are collisions fatal?", reviewers asked).
 """
-
-import sys
 
 import altair as alt
 import numpy as np
@@ -16,7 +15,7 @@ from contents import MIB, last_contents
 
 from tracekit.duplicates import count_values
 from tracekit.inspect import expected_collisions
-from tracekit.trace import Trace, open_trace
+from tracekit.trace import Trace
 
 WIDTHS = (16, 20, 24, 28, 32, 40, 48, 56, 64, 96, 128)
 SCHEMA = {
@@ -55,7 +54,3 @@ def chart(frame: pl.DataFrame) -> alt.FacetChart:
     expected = base.mark_line().encode(alt.Y("expected:Q", title="colliding pairs", scale=scale, axis=axis))
     counted = base.transform_filter("datum.pairs > 0").mark_point(filled=True, color="black").encode(alt.Y("pairs:Q"))
     return alt.layer(expected, counted, data=alt.Data(values=frame.to_dicts())).facet("trace:N")
-
-
-if __name__ == "__main__":
-    chart(pl.concat([table(open_trace(path)) for path in sys.argv[1:-1]]).collect()).save(sys.argv[-1])

@@ -5,10 +5,9 @@ copied bytes that remapping leaves, forced copies apart; the low pages that it t
 beside the time of bouncing alone. Moving pays for a page that is copied more often than the break-even,
 n = move / (bounce + bytes / bandwidth), where ``move`` includes copying the page. Placements (``remap.place``) other than the
 captured one show the same transfers on a host that puts pages elsewhere.
+Wants: ``--preset remap`` with several remap.threshold, such as 0,1,3,8,32,128.
 Source: Waldspurger 2002, section 7, which claims "several orders of magnitude" and has no data.
 """
-
-import sys
 
 import altair as alt
 import polars as pl
@@ -89,7 +88,3 @@ def chart(frame: pl.DataFrame) -> alt.VConcatChart:
             .facet(alt.Facet("panel:N", title=None), data=alt.Data(values=shown.to_dicts()))
         )
     return alt.vconcat(*rows)
-
-
-if __name__ == "__main__":
-    chart(table(tk.open(sys.argv[1])).collect()).save(sys.argv[2])

@@ -3,10 +3,10 @@
 Method: misses (cold and major faults, all VMs) of every policy at every size of memory; their ratio to OPT's, the least
 that any policy can have, and to random's, ESX's choice; 95 % intervals of the mean over seeds (Student's t), which only
 policies that draw lots need.
+Wants: ``--preset paging`` with several policies in paging.module, optimal and random among them, at several paging.frames or
+host.memory, over replay.seed.
 Source: Waldspurger 2002, section 3.3; reviewers missed a reason for random.
 """
-
-import sys
 
 import altair as alt
 import polars as pl
@@ -41,7 +41,3 @@ def chart(frame: pl.DataFrame) -> alt.FacetChart:
     )  # fmt: skip
     band = alt.Chart().mark_area(opacity=0.25).encode(memory, alt.Y("of_opt_low:Q"), alt.Y2("of_opt_high:Q"), alt.Color("policy:N"))
     return alt.layer(band, line, data=data).properties(width=320, height=240).facet(alt.Facet("trace:N", title=None))
-
-
-if __name__ == "__main__":
-    chart(table(tk.open(sys.argv[1])).collect()).save(sys.argv[2])

@@ -5,12 +5,13 @@ Method: for each sampling period, the truth from the trace (distinct pages touch
 workload: the same, and how long the estimate took. Over seeds, and for each n, period and pair of gains in the sweep: how
 often intervals cover (and would, of exactly this truth: Wilson's coverage is lumpy where few pages are sampled or used), the
 error of samples beside its closed form, and the bias that taking the largest of the averages costs.
+Wants: any replay with a tax stage or estimate.module=esx (``--preset tax``); over replay.seed and several sample, period, slow and
+fast for the errors.
 Source: Waldspurger 2002, section 5.3 and Figure 6; reviewers missed the accuracy. Wilson 1927; Cochran, *Sampling
 Techniques*, section 2.6 (finite populations).
 """
 
 import math
-import sys
 
 import altair as alt
 import polars as pl
@@ -139,7 +140,3 @@ def chart(frame: pl.DataFrame) -> alt.VConcatChart:
         )
     )
     return alt.vconcat(figure, words)
-
-
-if __name__ == "__main__":
-    chart(table(tk.open(sys.argv[1])).collect()).save(sys.argv[2])

@@ -2,10 +2,9 @@
 
 Method: the host's rows of the table savings: machine pages reclaimed by the scan, beside those that sharing every two equal
 pages would reclaim at the same moment.
+Wants: any replay with a sharing stage (``--preset sharing``).
 Source: Waldspurger 2002, section 4.4, Figures 4 and 5.
 """
-
-import sys
 
 import altair as alt
 import polars as pl
@@ -43,7 +42,3 @@ def chart(frame: pl.DataFrame) -> alt.FacetChart:
         )
         .facet("trace:N")
     )
-
-
-if __name__ == "__main__":
-    chart(table(tk.open(sys.argv[1])).collect()).save(sys.argv[2])

@@ -2,10 +2,9 @@
 
 Method: the host's last rows of the tables savings and discovery, of a sweep over sharing.module and sharing.rate: pages
 reclaimed of what is possible, equal pages missed, scans wasted, and CPU seconds per GiB saved at the stated cost of a scan.
+Wants: ``--preset sharing`` with several schemes in sharing.module, at several sharing.rate.
 Source: what reviewers asked of Waldspurger 2002: when, how much and where to scan; XLH (2013) and UKSM (2018) for orders.
 """
-
-import sys
 
 import altair as alt
 import polars as pl
@@ -45,7 +44,3 @@ def chart(frame: pl.DataFrame) -> alt.FacetChart:
         )
         .facet("trace:N")
     )
-
-
-if __name__ == "__main__":
-    chart(table(tk.open(sys.argv[1])).collect()).save(sys.argv[2])

@@ -2,18 +2,17 @@
 
 Method: the contents at the end of a trace of similar VMs, with the first 1, 2, … of them alone, every two equal pages
 shared. Zero pages apart, because they are what one VM shares with itself.
+Wants: traces with contents of similar VMs; no replay.
 Source: Waldspurger 2002, section 4.4, Figure 4 (1 … 10 identical VMs: 67 % of pages shared, nearly 60 % reclaimed; one VM
 alone reclaims nearly 5 MB, about 55 % of it zero pages).
 """
-
-import sys
 
 import altair as alt
 import polars as pl
 from contents import MIB, last_contents
 
 from tracekit.duplicates import by_vm
-from tracekit.trace import Trace, open_trace
+from tracekit.trace import Trace
 
 
 def table(trace: Trace) -> pl.LazyFrame:
@@ -46,7 +45,3 @@ def chart(frame: pl.DataFrame) -> alt.FacetChart:
         .facet("trace:N")
         .resolve_scale(x="independent", y="independent")
     )
-
-
-if __name__ == "__main__":
-    chart(pl.concat([table(open_trace(path)) for path in sys.argv[1:-1]]).collect()).save(sys.argv[-1])

@@ -3,10 +3,9 @@
 Method: at the end of a trace every two equal pages are shared. Then a part of the sharers writes, chosen at random (seed 0),
 each write once within a time T. A write needs a frame unless nobody else maps the page any more. The reserve is the frames
 needed; without it as many pages are paged out, at the rate that the storm has. Writes to zero pages are counted too.
+Wants: traces with contents; no replay.
 Source: copy-on-write (Waldspurger 2002, section 4.1); operators of KSM ask how much to hold back against such storms.
 """
-
-import sys
 
 import altair as alt
 import numpy as np
@@ -14,7 +13,7 @@ import polars as pl
 from contents import MIB, last_contents
 
 from tracekit.duplicates import count_values
-from tracekit.trace import Trace, open_trace
+from tracekit.trace import Trace
 
 WRITERS = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
 
@@ -50,7 +49,3 @@ def chart(frame: pl.DataFrame) -> alt.FacetChart:
         )
         .facet("trace:N")
     )
-
-
-if __name__ == "__main__":
-    chart(pl.concat([table(open_trace(path)) for path in sys.argv[1:-1]]).collect()).save(sys.argv[-1])

@@ -1,11 +1,10 @@
 """How much do the VMs of a host share, and is it zero pages, pages of one VM, or pages of different VMs?
 
 Method: the last rows of the table savings: what sharing every two equal pages would reclaim at the end of each capture.
+Wants: any replay with a sharing stage (``--preset sharing``).
 Source: Waldspurger 2002, section 4.4, Figure 5 (guests of three real servers: 32.9, 18.7 and 7.2 % reclaimed); the split
 after Barker et al. 2012, who found that most sharing without zero pages is within a VM.
 """
-
-import sys
 
 import altair as alt
 import polars as pl
@@ -41,7 +40,3 @@ def chart(frame: pl.DataFrame) -> alt.Chart:
         )
         .properties(width=400)
     )
-
-
-if __name__ == "__main__":
-    chart(table(tk.open(sys.argv[1])).collect()).save(sys.argv[2])

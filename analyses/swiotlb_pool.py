@@ -4,10 +4,9 @@ Method: the table swiotlb of replays with several pool sizes (``remap.pool``) an
 found no room, and the most slots in use at a time. A trace does not tell how long a mapping lives, so the holding time is a
 parameter to be swept; the default of 200 µs is about the median of mappings in the real DMA captures, of which one in twenty
 took over 0.4 to 2.5 ms.
+Wants: ``--preset remap`` with several remap.pool and remap.hold.
 Source: the Linux kernel's documentation, core-api/swiotlb; Waldspurger 2002, section 7.
 """
-
-import sys
 
 import altair as alt
 import polars as pl
@@ -53,7 +52,3 @@ def chart(frame: pl.DataFrame) -> alt.FacetChart:
         .properties(width=320, height=240)
         .facet("trace:N", data=alt.Data(values=shown.to_dicts()), columns=2)
     )
-
-
-if __name__ == "__main__":
-    chart(table(tk.open(sys.argv[1])).collect()).save(sys.argv[2])

@@ -4,10 +4,9 @@ Method: one trace under a sweep of rates and seeds (``--set tax.rate=0,0.25,0.5,
 replay scored by report/scores.py: page-ins, slowdown, Jain's index, entitlements violated. The mean over the seeds with its
 95 % interval (Student's t): what is random is the sample of pages, and the host's victims.
 
+Wants: ``--preset tax`` with several tax.rate, over replay.seed.
 Source: Waldspurger 2002, section 5.2 (0.75 by default, without a sweep); reviewers asked why.
 """
-
-import sys
 
 import altair as alt
 import polars as pl
@@ -41,7 +40,3 @@ def chart(frame: pl.DataFrame) -> alt.FacetChart:
         .facet(alt.Facet("measure:N", title=f"by tax rate, mean over the seeds with 95 % interval{kind}", sort=list(MEASURES)), columns=4)
         .resolve_scale(y="independent")
     )
-
-
-if __name__ == "__main__":
-    chart(table(tk.open(sys.argv[1])).collect()).save(sys.argv[2])

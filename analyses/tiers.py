@@ -6,10 +6,9 @@ back to 94 % (the paper's thresholds of 4 % and 6 % free memory), or from 80 % o
 VMs wait is made of counts and of costs that are parameters of the stage, so it is worth what those are worth. Sizes of
 compressed pages are drawn where the capture has none. A page that comes back waits for its tier; a page-out is waited for
 only where a fault finds no free frame.
+Wants: ``--preset swap`` with several swap.module and swap.start.
 Source: Waldspurger 2002, section 6.3, for the thresholds; Lagar-Cavilla et al. 2019 for far memory by compression.
 """
-
-import sys
 
 import altair as alt
 import polars as pl
@@ -67,7 +66,3 @@ def chart(frame: pl.DataFrame) -> alt.VConcatChart:
     waits = row("stall", "wait of a VM (ms a second)", alt.Scale(type="symlog", constant=0.1), ticks)
     parts = waits, row("page_ins", "page-ins", alt.Scale(), alt.Axis())
     return alt.vconcat(*parts, title="Does a tier before the cliff pay, and from which fill?")
-
-
-if __name__ == "__main__":
-    chart(table(tk.open(sys.argv[1])).collect()).save(sys.argv[2])

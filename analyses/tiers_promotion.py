@@ -4,11 +4,10 @@ Method: the table tiers of replays with several policies (``tier.module``) and s
 accesses served by far memory, average latency, and the same with moves and hint faults charged, beside the best fixed
 placement and the bound of one who knows the future and moves for nothing. A row of the trace stands for all touches of a page in
 its bucket; ``tier.weight`` says for how many accesses, which decides what moves weigh and not what they serve.
+Wants: ``--preset tier`` with several tier.module and tier.near.
 Source: Maruf et al. 2023 (TPP), Raybuck et al. 2021 (HeMem), Lee et al. 2023 (MEMTIS); the question is that of Waldspurger
 2002, section 7, on memory that is far instead of out of reach.
 """
-
-import sys
 
 import altair as alt
 import polars as pl
@@ -69,7 +68,3 @@ def chart(frame: pl.DataFrame) -> alt.FacetChart:
         .facet(alt.Facet("measure:N", title=None), data=alt.Data(values=shown.to_dicts()), columns=2)
         .resolve_scale(y="independent")
     )
-
-
-if __name__ == "__main__":
-    chart(table(tk.open(sys.argv[1])).collect()).save(sys.argv[2])

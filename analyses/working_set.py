@@ -3,10 +3,9 @@
 Method: a replay with the preset working-set. Sizes over time are distinct pages used within the window before; the curve is the
 mean size of the working set and its miss ratio for every window, from reuse times; the heat map is the part of a band of
 addresses used in a period. Memory enough for the peak of the sums serves all VMs together, the sum of the peaks each apart.
+Wants: ``--preset working-set``.
 Source: Denning 1968; Denning & Schwartz 1972 (the curve); Waldspurger 2002, section 5, shares memory by what is in use.
 """
-
-import sys
 
 import altair as alt
 import polars as pl
@@ -147,7 +146,3 @@ def _peaks(total: dict) -> list[alt.Chart]:
         for i in (0, 1)
     ]
     return [rules, *labels]
-
-
-if __name__ == "__main__":
-    chart(table(tk.open(sys.argv[1])).collect()).save(sys.argv[2])

@@ -4,10 +4,9 @@ Method: replays of one trace with ``tax.module=exact,esx``, all else equal: the 
 estimate. A page is moved by a target that gains it. What the estimate's targets gained between two reports and those of the
 truth did not was moved without reason (so is its way back). The faults that followed are what paging and guests read in
 beyond the replay with the truth; they can be fewer, by luck.
+Wants: ``--preset tax`` with tax.module=exact,esx in memory short enough to page, over replay.seed.
 Source: Waldspurger 2002, sections 5.2 and 5.3; reviewers missed the cost of the sampling's error.
 """
-
-import sys
 
 import altair as alt
 import polars as pl
@@ -62,7 +61,3 @@ def chart(frame: pl.DataFrame) -> alt.HConcatChart:
         .encode(alt.X("vm:N", title=None), alt.Y("read in:Q", title="pages read in"), alt.Color("series:N", title=None))
     )
     return alt.hconcat(moved, faults)
-
-
-if __name__ == "__main__":
-    chart(table(tk.open(sys.argv[1])).collect()).save(sys.argv[2])

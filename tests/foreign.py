@@ -291,6 +291,113 @@ def kpageflags(rng: np.random.Generator) -> Foreign:
     return Foreign("kpageflags.1", "event", "what a b", [raw], [runs])
 
 
+def kaplan_sequence(rng: np.random.Generator, kind: str, alone: bool) -> Foreign:
+    """Fetches while memory fills up, then fetches for each of which a page leaves. ``alone``: nothing follows an N."""
+    records, rows, last = [], [], {}
+    for i, page in enumerate([5, 0xFFFF, 7, 5, 9, 7]):
+        image, leaves = memory(rng, 1)[0], (b"N", b"N", b"W", b"R", b"W", b"R")[i]
+        record = b"%c%04x" % (b"CF"[i == 3 or i == 5], page) + image + leaves
+        told = [(page, image)]
+        if leaves != b"N":
+            gone = [0xFFFF, 5, 0xABC, 5][i - 2]
+            other = memory(rng, 1)[0]
+            record += b"%04X" % gone + other
+            told.append((gone, other))
+        elif not alone:
+            record += b"0000" + bytes(PAGE)
+        changed = [(i, each, digest(body)) for each, body in told if last.get(each) != digest(body)]
+        last |= {each: digest(body) for each, body in told}
+        records.append(record)
+        rows.append(changed if kind == "content" else [(i, page)])
+    return Foreign("x.pages", kind, "t ppn digest" if kind == "content" else "t ppn", records, rows)
+
+
+@made
+def kaplan(rng: np.random.Generator) -> Foreign:
+    return kaplan_sequence(rng, "content", alone=False)
+
+
+@made
+def kaplan_alone(rng: np.random.Generator) -> Foreign:
+    return kaplan_sequence(rng, "access", alone=True)
+
+
+def kernel_events(rng: np.random.Generator, told: list[tuple[str, str, int, int]]) -> Foreign:
+    records = []
+    for i, (name, text, _, _) in enumerate(told):
+        who = ("ksmd-37      [000] d..1.", "ksmd    37 [000]")[i % 2]
+        records.append(f"  {who}  15.{i:06}: {('', 'mm:')[i % 2]}{name}: {text}\n".encode())
+    rows = [[(i * 1000, name, a, b)] for i, (name, _, a, b) in enumerate(told)]
+    return Foreign("x.txt", "event", "t what a b", records, rows, head=b"# tracer: nop\n")
+
+
+@made
+def ksm(rng: np.random.Generator) -> Foreign:
+    page, scan = (int(n) for n in rng.integers(0, 1 << 40, 2))
+    item = "rmap_item 000000006dbf5ff1 mm 0000000017d731a6"
+    return kernel_events(rng, [
+        ("ksm_start_scan", f"seq 3 rmap size {scan}", 3, scan),
+        ("ksm_merge_one_page", f"ksm pfn {page} {item} error 0", page, 0),
+        ("ksm_merge_with_ksm_page", f"ksm pfn {page + 1} {item} error -14", page + 1, -14),
+        ("ksm_merge_with_ksm_page", f"pfn {page + 2} {item} error 0", page + 2, 0),
+        ("ksm_remove_rmap_item", f"pfn {page} {item}", page, 0),
+        ("ksm_remove_ksm_page", f"pfn {page}", page, 0),
+        ("ksm_advisor", f"ksm scan time 12 pages_to_scan {scan} cpu percent 3", 12, scan),
+    ])  # fmt: skip
+
+
+@made
+def vmscan(rng: np.random.Generator) -> Foreign:
+    n, m = (int(n) for n in rng.integers(0, 1 << 30, 2))
+    lru = f"classzone=4 order=0 nr_requested=1 nr_scanned={n} nr_skipped=0 nr_taken={m} lru=inactive_file"
+    return kernel_events(rng, [
+        ("mm_vmscan_direct_reclaim_begin", "order=2 gfp_flags=GFP_NOFS|__GFP_HIGHMEM", 2, 0),
+        ("mm_vmscan_lru_isolate", lru, n, m),
+        ("mm_vmscan_lru_shrink_inactive", f"nid=0 nr_scanned={n} nr_reclaimed={m} nr_dirty=0 flags=RECLAIM_WB_FILE", n, m),
+        ("mm_vmscan_lru_shrink_active", f"nid=0 nr_taken={n} nr_active=0 nr_deactivated={m} nr_referenced=0 priority=3", n, m),
+        ("mm_vmscan_write_folio", f"page=00000000dd8a5d57 pfn=0x{n:x} flags=RECLAIM_WB_ANON", n, 0),
+        ("mm_vmscan_direct_reclaim_end", f"nr_reclaimed={n}", n, 0),
+        ("mm_vmscan_kswapd_wake", "nid=0 order=4", 4, 0),
+    ])  # fmt: skip
+
+
+@made
+def ksm_counters(rng: np.random.Generator) -> Foreign:
+    told = list(zip(("full_scans", "pages_sharing", "general_profit"), (int(n) for n in rng.integers(-9, 1 << 40, 3)), strict=True))
+    lines = [f"/sys/kernel/mm/ksm/{name}:{value}\n".encode() for name, value in told]
+    head = b"/sys/kernel/mm/ksm/advisor_mode:[none] scan-time\n"
+    return Foreign("x.txt", "event", "t what a b", lines, [[(0, name, value, 0)] for name, value in told], head=head)
+
+
+@made
+def dirty_ring(rng: np.random.Generator) -> Foreign:
+    number, records, rows = Numbers(), [], []
+    for i, page in enumerate([*rng.integers(0, 1 << 22, 4).tolist(), 5, 5]):
+        slot = i % 2
+        line = f"kvm_dirty_ring_push: ring 0: dirty 0x{i:x} reset 0x0 slot {slot} offset 0x{page:x} (used {i})\n"
+        records.append(f" CPU 0/KVM-99 [001] d..1. 12.{i:06}: {line}".encode())
+        rows.append([(i * 1000, number(slot << 40 | page), True)])
+    return Foreign("x.txt", "access", "t ppn write", records, rows)
+
+
+@made
+def dirty_ring_qemu(rng: np.random.Generator) -> Foreign:
+    number, records, rows = Numbers(), [], []
+    for i, page in enumerate([*rng.integers(0, 1 << 22, 4).tolist(), 5, 5]):
+        records.append(f"77@1795220788.{i:06}:kvm_dirty_ring_page vcpu 0 fetch {i} offset 0x{page:x}\n".encode())
+        rows.append([(i * 1000, number(page), True)])
+    return Foreign("x.log", "access", "t ppn write", records, rows)
+
+
+@made
+def dirty_ring_dump(rng: np.random.Generator) -> Foreign:
+    number, records, rows = Numbers(), [], []
+    for i, page in enumerate(rng.integers(0, 1 << 22, 8).tolist()):
+        records.append(struct.pack("<IIQ", (1, 1, 2)[i % 3], i % 2, page))
+        rows.append([] if i % 3 == 2 else [(number((i % 2) << 40 | page), True)])
+    return Foreign("dirty-ring.bin", "access", "ppn write", records, rows)
+
+
 # ------------------------------------------------------------------------------------------------ disks and DMA
 
 
@@ -487,11 +594,13 @@ def elf(rng: np.random.Generator) -> Foreign:
 
 @made
 def kdump(rng: np.random.Generator) -> Foreign:
-    """Pages 1, 3, 9 and 11 of 16 are in the dump: plain, by zlib, by snappy, by zstd."""
-    pages = memory(rng, 4)
-    numbers = [1, 3, 9, 11]
+    """Pages 1, 3, 9, 11 and 12 of 16 are in the dump: plain, by zlib, by snappy, by zstd, by LZO."""
+    pages = [*memory(rng, 4), bytes([7]) * PAGE]
+    numbers = [1, 3, 9, 11, 12]
     packed = [pages[0], zlib.compress(pages[1]), pa.compress(pages[2], "snappy", asbytes=True), pa.compress(pages[3], "zstd", asbytes=True)]
-    packed, flags = zip(*((p, f) if len(p) <= PAGE else (q, 0) for p, f, q in zip(packed, (0, 1, 4, 32), pages, strict=True)), strict=True)
+    packed += [bytes([18, 7, 32]) + bytes(15) + bytes([4095 - 2 - 31 - 15 * 255, 0, 0, 17, 0, 0])]
+    triples = zip(packed, (0, 1, 4, 32, 2), pages, strict=True)
+    packed, flags = zip(*((p, f) if len(p) <= PAGE else (q, 0) for p, f, q in triples), strict=True)
     header = b"KDUMP   " + struct.pack("<i", 6) + bytes(390 + 22) + struct.pack("<IiiII", 0, PAGE, 1, 2, 16)
     bitmap = sum(1 << number for number in numbers).to_bytes(2, "little")
     at, descriptors = PAGE * 5, b""
@@ -504,6 +613,19 @@ def kdump(rng: np.random.Generator) -> Foreign:
     return Foreign(
         "x.kdump", "content", "ppn digest", list(packed), [[(n, digest(p))] for n, p in zip(numbers, pages, strict=True)], head=head
     )
+
+
+@made
+def kdump_flattened(rng: np.random.Generator) -> Foreign:
+    """The same, in pieces; the first piece is written anew at the end, as the dump's header is."""
+    plain = kdump(rng)
+    head = b"makedumpfile".ljust(16, b"\0") + struct.pack(">qq", 1, 1) + bytes(PAGE - 32)
+    starts = np.cumsum([len(plain.head), *map(len, plain.records)]).tolist()
+    wrong = plain.head[:428] + bytes(PAGE - 428)
+    head += struct.pack(">qq", 0, PAGE) + wrong + struct.pack(">qq", 0, len(plain.head)) + plain.head
+    plain.records = [struct.pack(">qq", start, len(body)) + body for start, body in zip(starts, plain.records, strict=False)]
+    plain.head, plain.tail = head, struct.pack(">qq", -1, -1)
+    return plain
 
 
 def vmware_tag(name: str, value: int, *indices: int) -> bytes:

@@ -133,10 +133,10 @@ class Regions:
 
     def split(self):
         number = len(self.all)
-        parts = 3 if number == self.before and number < self.most // 3 else 2
-        self.before = number
         if number > self.most // 2:
             return
+        parts = 3 if number == self.before and number < self.most // 3 else 2
+        self.before = number
         after = []
         for region in self.all:
             tail = []

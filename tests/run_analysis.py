@@ -1,25 +1,18 @@
 """Analyses as modules, and the tables that were looked at once and are kept in golden/."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import polars as pl
 from polars.testing import assert_frame_equal
 
+from tracekit.report import analyses
+
 ROOT = Path(__file__).parent.parent
 
 
 def load(name):
-    """An analysis as a module; analyses import what they share from their own folder."""
-    sys.path.insert(0, str(ROOT / "analyses"))
-    try:
-        spec = importlib.util.spec_from_file_location(name, ROOT / "analyses" / f"{name}.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-    finally:
-        sys.path.pop(0)
+    """An analysis as a module."""
+    return analyses.load(name).module
 
 
 def check(frame, name):

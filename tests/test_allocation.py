@@ -4,20 +4,23 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference_allocation import best_division, dominant, filled, revoked
+from reference_allocation import Harvester, Senpai, best_division, dominant, filled, lotteries, revoked
 
 from tracekit import rng
 from tracekit.errors import ScenarioError
-from tracekit.host import STATES
+from tracekit.host import STATES, VM_RECORD
 from tracekit.modules.tax import drf, lottery, max_min, utility
 from tracekit.modules.tax.allocation import Allocation
 from tracekit.modules.tax.esx import IdleTax
+from tracekit.modules.tax.harvest import Harvest
 from tracekit.modules.tax.per_vm import PerVmTax
+from tracekit.modules.tax.pressure import Pressure
 from tracekit.modules.tax.progressive import ProgressiveTax
 from tracekit.modules.tax.states import States, min_free
 from tracekit.modules.tax.targets import idle_price, next_state, revoke
@@ -117,6 +120,75 @@ def test_lotteries_are_drawn_by_tickets_and_inversely():
     assert lottery.losing(np.array([1, 3]), np.array([10, 10]), np.array([0, 0])) == pytest.approx([0.375, 0.125])
     assert lottery.losing(np.array([1, 3]), np.array([10, 10]), np.array([10, 0])).tolist() == [0, 0.125]
     assert lottery.losing(np.array([1]), np.array([10]), np.array([0])).tolist() == [1]
+
+
+class Pieces(lottery.Lottery):
+    """A lottery on a host of its own."""
+
+    def __init__(self, shares, piece, turnover, seed):
+        super().__init__(self.Params(piece=piece * 4096, turnover=turnover))  # pyright: ignore
+        host = SimpleNamespace(vm=np.zeros(len(shares), VM_RECORD), shares=shares)
+        self.site = SimpleNamespace(host=host, stream=lambda *key: rng.stream(seed, *key))  # pyright: ignore
+        self._set_up()
+
+
+@settings(deadline=None)
+@given(vms, st.lists(st.floats(0, 1.2), min_size=1, max_size=6), st.integers(1, 9), st.floats(0, 100), st.integers(0, 9))
+def test_lotteries_are_as_ticket_by_ticket(table, levels, piece, turnover, seed):
+    """Over several reallocations of more and less memory."""
+    shares, least, most, _ = columns(table)
+    policy, stream = Pieces(shares, piece, turnover, seed), rng.stream(seed, "lottery")
+    held = [0] * len(shares)
+    for level in levels:
+        memory = int(least.sum() + level * (most - least).sum())
+        held = [min(max(h, low), high) for h, low, high in zip(held, least.tolist(), most.tolist())]
+        with np.errstate(over="ignore"):
+            point = lambda: int(rng.below(stream, 1 << 52)) / (1 << 52)  # noqa: E731
+            held = lotteries(held, shares.tolist(), least.tolist(), most.tolist(), memory, turnover, piece, point)
+        assert policy.divide(least, most, memory).tolist() == held
+        assert sum(held) == min(memory, most.sum())
+
+
+def limits_of(policy, sizes, history, period):
+    """A policy that finds limits, on a host whose VMs hold and read in what ``history`` says: (pages held, page-ins) by VM and period."""
+    books = np.zeros(len(sizes), VM_RECORD).view(np.recarray)
+    books.accesses = 1
+    policy.site = SimpleNamespace(host=SimpleNamespace(vm=books, max=np.array(sizes)), origin=0)
+    policy._set_up()
+    for number, step in enumerate(history, 1):
+        books.resident, books.major = [held for held, _ in step], books.major + [ins for _, ins in step]
+        assert not policy.observe(number * period - 1)  # it looks once a period
+        assert policy.observe(number * period)
+        yield policy.limit.tolist()
+
+
+SIZES = (700, 40, 1)
+HISTORY = st.lists(
+    st.tuples(*(st.tuples(st.integers(0, size), st.sampled_from([0, 0, 1, 3, 30, 500])) for size in SIZES)), min_size=1, max_size=40
+)
+
+
+@settings(deadline=None)
+@given(HISTORY, st.sampled_from([0.0005, 0.1, 1.0]), st.sampled_from([0.1, 5.0, 100.0]))
+def test_pressure_is_as_the_controller_of_each_vm(history, ratio, tolerated):
+    policy = Pressure(Pressure.Params(look=6 * 10**9, ratio=ratio, tolerated=tolerated, page_in=2 * 10**6))  # pyright: ignore
+    slow = [Senpai(ratio, tolerated / 100) for _ in SIZES]
+    for step, limits in zip(history, limits_of(policy, SIZES, history, 6 * 10**9)):
+        for vm, (held, ins) in zip(slow, step):
+            vm.period(held, ins * 2e-3, 6.0)
+        for vm, size, limit in zip(slow, SIZES, limits):
+            assert limit == pytest.approx(size if vm.limit is None else vm.limit, abs=1)  # where rounding falls on a whole page
+
+
+@settings(deadline=None)
+@given(HISTORY, st.sampled_from([1, 16, 1000]), st.sampled_from([0.0, 0.5, 10.0]), st.integers(1, 4))
+def test_harvesting_is_as_the_harvester_of_each_vm(history, piece, tolerated, recovery):
+    params = Harvest.Params(epoch=5 * 10**9, piece=piece * 4096, tolerated=tolerated, recovery=recovery)  # pyright: ignore
+    slow = [Harvester(piece, tolerated, recovery) for _ in SIZES]
+    for step, limits in zip(history, limits_of(Harvest(params), SIZES, history, 5 * 10**9)):
+        for vm, (held, ins) in zip(slow, step):
+            vm.epoch(held, ins, 5.0)
+        assert limits == [size if vm.limit is None else vm.limit for vm, size in zip(slow, SIZES)]
 
 
 def test_progressive_and_own_rates():

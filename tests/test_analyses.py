@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
-from run_analysis import ROOT, load
+from run_analysis import ROOT, check, load
 
 import tracekit as tk
 from tracekit.synth import synthesize
@@ -54,6 +54,7 @@ def test_the_real_ballooning_experiment_beside_its_replay():
     assert frame["real_outs"].to_list() == [227, 44_925, 109_890, 201_149, 286_447, 298_093]
     assert frame["outs"].to_list() == [227, 416_871, 826_405, 1_232_612, 1_616_075, 1_623_579]
     assert [round(distance, 2) for distance in frame["distance"]] == [0, 0.66, 0.36, 0.11, 0.04, 0.03]
+    check(frame, "balloon_experiment")
     assert len(analysis.chart(frame).to_dict()["spec"]["layer"]) == 2
 
 
@@ -65,6 +66,7 @@ def test_the_cost_of_a_balloon_falls_with_what_it_leaves():
     results = balloon_workload({"balloon": balloon, "paging": {"module": "unbounded"}}, "30s")
     frame = analysis.table(results).collect()
     assert frame["size"].to_list() == [96, 144] and not frame["synthetic"].any()
+    check(frame, "balloon_cost")
     assert (frame["ballooned_ins"] >= frame["configured_ins"]).all()
     assert analysis.chart(frame).to_dict()["encoding"]
 
@@ -91,6 +93,7 @@ def test_policies_beside_opt_and_random():
     assert opt["of_opt"].to_list() == [1, 1] and (opt["low"] == opt["high"]).all()
     assert (frame["of_opt"] >= 1).all()
     assert frame.filter(pl.col("policy") == "random")["of_random"].to_list() == [1, 1]
+    check(frame, "replacement")
     assert analysis.chart(frame).to_dict()["spec"]["layer"]
 
 
@@ -104,6 +107,7 @@ def test_double_paging_by_policy_of_host_and_guest():
     frame = analysis.table(balloon_workload(scenario, "20s", seed=[1, 2])).collect()
     assert frame.select("host", "guest", "seeds").rows() == [("lru", "lru", 2), ("lru", "random", 2)]
     assert (frame["double_paged"] > 0).all()
+    check(frame, "double_paging")
     assert len(analysis.chart(frame).to_dict()["hconcat"]) == 2
 
 

@@ -79,6 +79,7 @@ def test_what_wrong_estimates_cost():
     frame = analysis.table(results).collect()
     assert frame.select("seed", "vm").n_unique() == frame.height == 6
     assert (frame["extra_faults"] == frame["faults"] - frame["exact_faults"]).all()
+    check(frame.drop("setting"), "wrong_estimates")
     assert frame["extra_faults"].sum() > 0
     assert (frame["unjustified"] > 0).all() and (frame["misplaced"] > 0).all()
     assert len(analysis.chart(frame).to_dict()["hconcat"]) == 2

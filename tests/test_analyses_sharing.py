@@ -55,17 +55,25 @@ def test_production_and_domains():
     trace = TRACES / "six-vms.content.parquet"
     salts = [{"name": "nginx-*", "salt": "web"}]
     results = tk.replay(trace, {"sharing": {"module": "share-everything", "domain": ["host", "salted", "vm"]}, "vm": salts})
-    for name in ("sharing_in_production", "domains"):
+    for name in ("sharing_in_production", "domains", "savings_over_time"):
         analysis = load(name)
         frame = analysis.table(results).collect()
         if name == "domains":
             assert frame["domain"].to_list() == ["host", "salted", "vm"]
             assert frame["lost"].is_sorted()
+        elif name == "savings_over_time":
+            assert frame["part"].max() == 1.0
         else:
             frame = frame.head(1)
             assert frame["reclaimed"].item() == pytest.approx(frame.select("zero", "within", "between").sum_horizontal().item())
         check(frame, name)
         assert analysis.chart(frame).to_dict()
+    analysis = load("sharing_churn")
+    frame = analysis.table(results).collect()
+    still = frame.filter((pl.col("why") == "still") & (pl.col("variant") == frame["variant"][0]))
+    shared = results.savings.filter(pl.col("variant") == frame["variant"][0]).group_by("vm").last().collect()
+    assert still["pages"].sum() == shared.filter(pl.col("vm") == "*")["shared"].item()
+    assert analysis.chart(frame).to_dict()["facet"]
 
 
 @pytest.mark.slow

@@ -16,6 +16,8 @@ from tracekit.capture import memory, plugin
 from tracekit.capture.layout import ram_ranges
 from tracekit.capture.qmp import Qmp
 from tracekit.check import check_capture, check_file
+from tracekit.digest import page_digests
+from tracekit.formats.importer import import_files
 
 pytestmark = pytest.mark.skipif(not HAS_QEMU, reason="qemu-system-x86_64 is not installed")
 needs_compiler = pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="no C compiler is installed")
@@ -80,6 +82,23 @@ def test_all_ways_of_reading_ram_agree(tmp_path: Path, memfd: bool) -> None:
         monitor.close()
     assert all(each == read[0] for each in read[1:])
     assert len(read[0]) == sum(each.size for each in ranges) and any(read[0])
+
+
+def test_qemus_own_dumps_come_in_alike(tmp_path: Path) -> None:
+    """An ELF core and a (flattened) kdump of one moment, and what is read of the VM itself."""
+    with toucher(tmp_path, "vm", memfd=True) as vm:
+        monitor = Qmp(vm.socket)
+        monitor.execute("stop")
+        for form in ("elf", "kdump-zlib"):
+            monitor.execute("dump-guest-memory", paging=False, protocol=f"file:{tmp_path / form}", format=form)
+        way = memory.open_memory(monitor, ram_ranges(monitor))
+        expected = {start // 4096 + i: digest for start, piece in way.pieces() for i, digest in enumerate(page_digests(piece).tolist())}
+        way.close()
+        monitor.close()
+    found = [import_files([tmp_path / form], tmp_path / f"{form}.content.parquet") for form in ("elf", "kdump-zlib")]
+    elf, kdump = (dict(pl.read_parquet(done.path).select("ppn", "digest").rows()) for done in found)
+    assert elf == kdump and [done.dropped for done in found] == [{}, {}]
+    assert expected.items() <= elf.items()
 
 
 def test_ranges_beyond_the_pci_hole_are_where_the_guest_has_them(tmp_path: Path) -> None:

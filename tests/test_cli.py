@@ -19,6 +19,7 @@ COMMANDS = (
     "",
     "replay",
     "compare",
+    "sql",
     "check",
     "inspect",
     "modules",
@@ -262,17 +263,25 @@ def test_compare(tiny, tmp_path):
 
     lines = compared()
     assert len(lines) == 4
+    params = tracekit.open(tmp_path).params("paging.module", "paging.frames").collect().rows()
+    chosen = {(module, frames): variant for variant, module, frames in params}
     for line in lines:
-        mine = [row for row in rows if row["variant"] == line["variant"]]
+        mine = [row for row in rows if row["variant"] == chosen[line["paging.module"], line["paging.frames"]]]
         assert line["misses"] == sum(row["cold"] + row["major"] for row in mine)
         assert line["miss_ratio"] == pytest.approx(line["misses"] / 400)
-    assert {line["paging.module"] for line in lines} == {"random", "lru"}
     averaged = compared("--by", "paging.frames", "--metric", "misses")
-    assert [list(line) for line in averaged] == [["trace", "paging.frames", "variants", "misses"]] * 2
+    assert [line["paging.frames"] for line in averaged] == [4, 8]
     for line in averaged:
-        assert line["misses"] == np.mean([each["misses"] for each in lines if each["paging.frames"] == line["paging.frames"]])
+        assert line["value"] == np.mean([each["misses"] for each in lines if each["paging.frames"] == line["paging.frames"]])
+        assert line["difference"] == line["value"] - line["baseline"] and line["baseline"] == averaged[0]["value"]
     assert pl.read_csv(io.BytesIO(run("compare", tmp_path, "--format", "csv").raw)).height == 4
     assert pl.read_parquet(io.BytesIO(run("compare", tmp_path, "--format", "parquet").raw)).height == 4
+    assert {line["which"] for line in compared("--table", "reasons")} == {"best", "worst"}
+    matrix = compared("--by", "paging.module", "--metric", "misses", "--pivot", "paging.frames")
+    assert [list(line) for line in matrix] == [["trace", "paging.module", "paging.frames=4", "paging.frames=8"]] * 2
+    shown = run("compare", tmp_path, "--metric", "misses", "--baseline", "paging.module=lru").out
+    assert "baseline lru" in shown and "→ best misses" in shown and max(map(len, shown.splitlines())) <= 100
+    assert run("compare", tmp_path, "--table", "nope").code == 2
     for wrong in (["--by", "paging.poll"], ["--metric", "nope"]):
         assert run("compare", tmp_path, *wrong).code == 3
 

@@ -23,13 +23,14 @@ def test_counts_equal_the_counters(values, threads):
     assert counted(values, threads) == Counter(values)
 
 
-@pytest.mark.parametrize("kind", ["small numbers", "digests", "one value", "high bits"])
+@pytest.mark.parametrize("kind", ["small numbers", "digests", "one value", "high bits", "many and two often"])
 def test_many_values_over_many_parts(kind):
     rng = np.random.default_rng(4)
     values = {
         "small numbers": rng.integers(0, 5000, 200_000),
         "digests": rng.integers(0, 1 << 63, 50_000)[rng.integers(0, 50_000, 200_000)],
         "one value": np.full(200_000, 9),
+        "many and two often": rng.permutation(np.concatenate([rng.integers(0, 1 << 63, 1_200_000), np.repeat([0, 77], 100_000)])),
         "high bits": rng.integers(0, 3000, 200_000) << 50,
     }[kind].astype(np.uint64)
     distinct, counts = np.unique(values, return_counts=True)

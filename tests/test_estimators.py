@@ -15,7 +15,7 @@ from run_cli import captured, run
 
 import tracekit
 from tracekit import rng
-from tracekit.errors import ScenarioError
+from tracekit.errors import ScenarioError, TraceError
 from tracekit.modules.tax.damon import Damon
 from tracekit.modules.tax.dirty_log import DirtyLog
 from tracekit.modules.tax.estimator import lag_of
@@ -23,9 +23,12 @@ from tracekit.modules.tax.esx_estimator import EsxEstimator
 from tracekit.modules.tax.idle_bitmap import IdleBitmap
 from tracekit.modules.tax.kstaled import Kstaled
 from tracekit.modules.tax.miss_curve import MissCurve
+from tracekit.modules.tax.regions import regions, split
 from tracekit.modules.tax.sampling import Averages, interval, standard_error
+from tracekit.run import Run
 from tracekit.scenario import variants
 from tracekit.testing import check
+from tracekit.trace import open_trace
 
 MS, SECOND = 10**6, 10**9
 SIZES = {"a": 30, "b": 1, "c": 7}
@@ -131,6 +134,18 @@ def test_the_lag_is_the_shift_of_least_error():
     assert lag_of(truth, truth) == (0, 0.0)
     assert lag_of(truth, np.concatenate([truth[:7], truth[:-7]])) == (7, 0.0)
     assert lag_of(truth[:20], truth[:20]) == (None, None)
+
+
+def test_what_observers_keep_counts_before_memory_is_promised(tmp_path, monkeypatch):
+    """A machine with 300 bytes a page holds a replay with one observer, and not with six."""
+    path = write(tmp_path / "x.access.parquet", "access", 20, {"a": 1000}, t=np.arange(20) * SECOND)
+    sysconf = {"SC_PHYS_PAGES": 300 + 36, "SC_PAGE_SIZE": 1000}
+    monkeypatch.setattr("os.sysconf", lambda name: sysconf[name])
+    stages = {f"estimate_{name}": {"module": "idle-bitmap"} for name in "abcdef"}
+    (one,), (six,) = variants({"estimate": {"module": "idle-bitmap"}}), variants(stages)
+    Run(open_trace(path), one)
+    with pytest.raises(TraceError, match="takes about"):
+        Run(open_trace(path), six)
 
 
 # ------------------------------------------------------------------------------------------------- how sampling errs
@@ -287,6 +302,19 @@ def test_regions_stay_within_their_limits(hot_and_cold):
     assert damon["least"].min() >= 5
     assert (damon["most"] <= damon["limit"]).all()
     assert damon.filter(pl.col("limit") > 300)["most"].max() > 96  # two for each stretch, hot or cold
+
+
+def test_three_parts_when_the_number_is_that_of_the_last_split():
+    """Four regions split in two; nine are too many to split, and are forgotten; then four again split in three, as in the kernel."""
+    r = regions(np.array([900]), 4, 16, rng.streams(1, 0, "test"))
+    with np.errstate(over="ignore"):
+        split(r, 0)
+        assert (r.number[0], r.before[0]) == (8, 4)
+        for number, after in ((9, 9), (4, 12), (3, 6)):
+            r.number[0] = number
+            r.start[0, : number + 1] = np.arange(number + 1) * 100
+            split(r, 0)
+            assert r.number[0] == after
 
 
 # ------------------------------------------------------------------------------------------------- scenarios, real traces

@@ -71,7 +71,15 @@ def test_the_format_is_recognised(name, tmp_path):
     made = foreign(name)
     (tmp_path / made.name).write_bytes(made.whole)
     if "format" not in made.options:
-        aliases = {"swiotlb": "dma", "qemu-balloon": "qemu", "vscsi-1": "vscsi", "lcs-described": "lcs"}
+        aliases = {
+            "kdump-flattened": "kdump",
+            "kaplan-alone": "kaplan",
+            "dirty-ring-qemu": "dirty-ring",
+            "swiotlb": "dma",
+            "qemu-balloon": "qemu",
+            "vscsi-1": "vscsi",
+            "lcs-described": "lcs",
+        }
         format = recognise(Source(tmp_path / made.name))
         assert not isinstance(format, str)
         assert format.name == aliases.get(name, name)
@@ -270,6 +278,36 @@ def test_real_perf_lackey_and_qemu(tmp_path):
     found, dropped = real("qemu-balloon.log", "event", tmp_path)
     assert found.select("what", "a").rows() == [("balloon", 28672)]
     assert dropped["page that leaves the balloon"] == 12
+
+
+def test_real_blkparse_moves_the_bytes_that_its_own_summary_counts(tmp_path):
+    found, dropped = real("blkparse.txt", "io", tmp_path)
+    text = (DATA / "blkparse.txt").read_text()
+    read, written = (int(n) * 1024 for n in re.search(r"Reads Queued: +\d+, +(\d+)KiB\s+Writes Queued: +\d+, +(\d+)KiB", text).groups())
+    discarded = sum(int(n) * 512 for n in re.findall(r" Q +DS \d+ \+ (\d+)", text))  # which the summary counts as written
+    assert found.filter(~pl.col("to_device"))["bytes"].sum() == read
+    assert found.filter(pl.col("to_device"))["bytes"].sum() == written - discarded
+    assert set(dropped) == {
+        "record of no request (plug, unplug, message, flush)",
+        "another action than Q and B on a request",
+        "request that moves no data (discard, flush)",
+    }
+
+
+def test_real_ksm_and_reclamation(tmp_path):
+    text = (DATA / "ftrace-ksm-vmscan.txt").read_text()
+    found, dropped = real("ftrace-ksm-vmscan.txt", "event", tmp_path)
+    told = re.findall(r" (ksm_\w+): (?:ksm )?(?:pfn|seq) (\d+)", text)
+    assert found.select("what", "a").rows() == [(name, int(number)) for name, number in told]
+    assert sum(dropped.values()) == len([line for line in text.splitlines() if line[0] != "#"]) - len(told)
+    import_files([DATA / "ftrace-ksm-vmscan.txt"], tmp_path / "x.event.parquet", Options(format="vmscan"))
+    found = pl.read_parquet(tmp_path / "x.event.parquet").with_columns(pl.col("what").cast(pl.String))
+    told = re.findall(r" mm_vmscan_lru_isolate: .* nr_scanned=(\d+) .* nr_taken=(\d+)", text)
+    assert found.filter(what="mm_vmscan_lru_isolate").select("a", "b").rows() == [(int(a), int(b)) for a, b in told]
+    found, dropped = real("ksm-counters.txt", "event", tmp_path)
+    counters = dict(found.select("what", "a").rows())
+    assert (counters["pages_shared"], counters["pages_sharing"]) == (50, 974) and len(counters) == 23
+    assert dropped == {"setting that is no number": 1}
 
 
 # ------------------------------------------------------------------------------------------------ series, options, bounds

@@ -67,7 +67,7 @@ def results(capture):
 
 def of_module(results, name, threshold=None):
     """The table copies of one module."""
-    chosen = (pl.col("remap.module") == name) & (pl.lit(threshold is None) | (pl.col("remap.threshold") == str(threshold)))
+    chosen = (pl.col("remap.module") == name) & (pl.lit(threshold is None) | (pl.col("remap.threshold") == pl.lit(threshold)))
     variants = results.params("remap.module", "remap.threshold").filter(chosen).collect()["variant"]
     return results.copies.filter(pl.col("variant").is_in(variants.implode())).collect()
 

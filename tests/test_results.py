@@ -10,12 +10,16 @@ import numpy as np
 import polars as pl
 import pytest
 from make_trace import write
+from marimo._output.formatting import try_format
 from polars.testing import assert_frame_equal
 from run_cli import captured, run, start
 
 import tracekit as tk
+from tracekit import tables
 from tracekit.errors import TracekitError
-from tracekit.schema import RESULTS
+from tracekit.modules.reclamation.lru import Lru
+from tracekit.modules.reclamation.random import Random
+from tracekit.schema import RESULTS, attributes
 
 #: What says how a replay went, not what it found.
 CIRCUMSTANCES = ["elapsed", "peak_rss", "created"]
@@ -79,7 +83,7 @@ def test_params_join_to_any_table(trace):
     results = tk.replay(trace, preset="paging", settings=["paging.frames=10,20"])
     joined = results.faults.join(results.params("paging.frames", "paging.module"), on="variant").collect()
     assert joined.height == results.faults.collect().height
-    assert set(joined["paging.frames"]) == {"10", "20"}
+    assert set(joined["paging.frames"]) == {10, 20}
     assert set(joined["paging.module"]) == {"random"}
 
 
@@ -190,3 +194,66 @@ def test_traces_with_slashes_in_their_names(trace, tmp_path):
     assert tk.open(tmp_path / "out").runs.collect()["trace"].to_list() == ["../up/and.down"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "x.access.parquet"]
     assert isinstance(tk.open(tmp_path / "out").faults, pl.LazyFrame)
+
+
+# ---------------------------------------------------------------------------------------------------- the object itself
+
+
+def test_attributes_are_those_of_the_schema():
+    written = Path(tables.__file__).read_text()
+    assert written == attributes.source(), "run python -m tracekit.schema.attributes"
+    assert {name for name, value in vars(tables.Tables).items() if isinstance(value, property)} == set(RESULTS)
+
+
+def test_keywords_are_what_settings_say(trace):
+    settings = ["paging.frames=10,20", "paging.module=random,lru", "host.memory=1GiB", "replay.seed=0,1"]
+    by_settings = tk.replay(trace, preset="paging", settings=settings)
+    for module in (["random", "lru"], ("random", "lru"), [Random, Lru]):
+        paging = {"module": module, "frames": np.array([10, 20])}
+        assert_same(by_settings, tk.replay(trace, paging=paging, memory="1GiB", seed=range(2)))
+    alone = tk.replay(trace, paging="lru", vm={"a": {"shares": 7}})
+    assert_same(alone, tk.replay(trace, {"paging": {"module": "lru"}, "vm": [{"name": "a", "shares": 7}]}))
+    assert_same(tk.replay(trace, preset="paging"), tk.replay(trace, preset="tax", tax=None, balloon=None))
+    with pytest.raises(TracekitError, match="did you mean paging"):
+        tk.replay(trace, pagin="lru")
+
+
+def test_patterns_name_traces(trace):
+    assert tk.open_trace(f"{trace.parent}/*.parquet").rows == {"access": 600}
+    with pytest.raises(TracekitError, match="no file matches"):
+        tk.open_trace(f"{trace.parent}/*.nothing")
+
+
+def test_saved_and_opened_again_is_the_same(trace, tmp_path):
+    memory = tk.replay(trace, preset="paging", settings=["paging.frames=10,20"])
+    memory.save(tmp_path)
+    assert_same(memory, tk.open(tmp_path))
+    tk.open(tmp_path).save(tmp_path)  # over what it reads
+    more = tk.replay(trace, preset="paging", settings=["paging.frames=30"])
+    more.save(tmp_path / "more")
+    both = tk.open(tmp_path, tmp_path / "more")
+    assert sorted(both.params("paging.frames").collect()["paging.frames"]) == [10, 20, 30]
+    assert_same(tk.replay(trace, preset="paging", settings=["paging.frames=10,20,30"]), both)
+
+
+def test_parameters_are_numbers_where_they_can_be(trace):
+    results = tk.replay(trace, preset="paging", settings=["paging.frames=10,20"])
+    assert dict(results.params().collect_schema()) == {"variant": pl.String, "paging.frames": pl.Int64}
+    assert results.params("paging.module", "replay.until").collect().rows()[0][1:] == ("random", "0ns")
+    with pytest.raises(TracekitError, match=r"did you mean paging\.frames"):
+        results.params("paging.frame")
+
+
+def test_results_and_traces_show_themselves(trace):
+    results = tk.replay(trace, preset="paging", settings=["paging.frames=10,20"])
+    assert "1 trace × 2 variants" in repr(results) and "faults over the whole replay" in repr(results)
+    assert max(map(len, repr(results).splitlines())) <= 100
+    described = results.describe("faults").frame
+    assert described["column"].to_list() == list(RESULTS["faults"].names)
+    assert described["says"].to_list() == [column.prose for column in RESULTS["faults"].columns]
+    assert {"faults", "runs"} <= set(dir(results)) and "savings" not in dir(results)
+    assert "2 VMs" not in repr(tk.open_trace(trace)) and "captured trace small" in repr(tk.open_trace(trace))
+    for shown in (results, results.describe(), tk.open_trace(trace), results.describe("vm")):
+        kind, html = try_format(shown).mimetype, try_format(shown).data
+        assert kind == "text/html" and "<table>" in html and html == shown._repr_html_()
+    assert repr(tk.Results()) == "Results of 0 traces × 0 variants" and tk.Results()._repr_html_()

@@ -79,7 +79,7 @@ def test_synthetic_pair_settles_at_the_equilibrium(tmp_path):
     for variant, rate in results.params("tax.rate").select("variant", "tax.rate").collect().iter_rows():
         last = results.allocation.filter((pl.col("variant") == variant) & (pl.col("t") == pl.col("t").max())).collect()
         found = dict(last.select("vm", "target").iter_rows())
-        expected = {"idle": 119.0, "busy": 239.0} if rate == "0.75" else {"idle": 179, "busy": 179}
+        expected = {"idle": 119.0, "busy": 239.0} if rate == 0.75 else {"idle": 179, "busy": 179}
         assert {vm: pages * 16 / MB for vm, pages in found.items()} == pytest.approx(expected, abs=16 / MB)
 
 

@@ -13,6 +13,7 @@ from tracekit.check import check_capture, check_file
 from tracekit.errors import TraceError
 from tracekit.formats.importer import import_files
 from tracekit.tools.anonymize import ZONES, anonymize
+from tracekit.tools.consolidate import consolidate
 from tracekit.tools.convert import to_csv, to_oracle_general
 from tracekit.tools.filter import Kept, filter_trace
 from tracekit.tools.merge import merge
@@ -75,6 +76,50 @@ def test_merging_one_capture_changes_nothing(capture, tmp_path):
     assert about is not None
     assert about.capture == "y"
     assert about.provenance["parameters"]["tool"] == "merge"
+
+
+def test_consolidation_turns_each_copy_round_in_time(capture, tmp_path):
+    """Each copy has its VM's rows, from some moment on to the end and then from the beginning; its clock runs on."""
+    made, source = frames(consolidate(open_trace(*capture), 5, tmp_path, seed=3)), frames(capture)
+    assert set(made) == {"event", "io", "access"}  # contents would be equal, and shared
+    assert sorted(made["access"]["vm"].unique()) in (["a-1", "a-2", "a-3", "b-1", "b-2"], ["a-1", "a-2", "b-1", "b-2", "b-3"])
+    first = min(frame["t"].min() for frame in source.values())
+    span = max(frame["t"].max() for frame in source.values()) - first + 1
+    begins = set()
+    for copy in made["access"]["vm"].unique():
+        theirs = lambda kind, vm=copy[0]: source[kind].filter(vm=vm)  # noqa: E731
+        mine = {kind: frame.filter(vm=copy) for kind, frame in made.items()}
+        mine_of = {kind: frame.drop("vm", "seq", "a", "b", strict=False) for kind, frame in mine.items()}
+
+        def turned(kind, by, mine_of=mine_of, theirs=theirs):
+            frame = theirs(kind).select(mine_of[kind].columns)
+            return frame.with_columns(t=(pl.col("t") - first - by) % span + first).sort("t", maintain_order=True)
+
+        by = next(by for by in range(span) if all(turned(kind, by).rows() == mine_of[kind].rows() for kind in made))
+        begins.add(by)
+        clock, whole = mine["event"]["a"].to_list(), theirs("event")["a"].to_list()
+        assert clock == sorted(clock) and clock[-1] == whole[-1]
+        assert len(clock) == len(whole)
+    assert len(begins) == 5
+
+
+def test_consolidation_of_more_only_adds_vms(capture, tmp_path):
+    trace = open_trace(*capture)
+    few, many = (frames(consolidate(trace, n, tmp_path / str(n), "y"))["access"] for n in (2, 4))
+    more = many.filter(pl.col("vm").is_in(few["vm"].unique().implode()))
+    assert without_seq(more) == without_seq(few)
+    assert without_seq(many) != without_seq(frames(consolidate(trace, 4, tmp_path / "other", "y", seed=1))["access"])
+    with pytest.raises(TraceError, match="give from 1"):
+        consolidate(trace, 0, tmp_path)
+    content = next(path for path in capture if "content" in path.name)
+    with pytest.raises(TraceError, match="none of its VMs has accesses"):
+        consolidate(open_trace(content), 2, tmp_path)
+
+
+def test_consolidation_on_the_command_line(capture, tmp_path):
+    done = run("consolidate", *capture, "--vms", "1,3", "--seed", "0,1", "-o", tmp_path)
+    assert done.code == 0 and {path.name.split(".")[0] for path in tmp_path.iterdir()} == {f"x-{n}vms-{s}" for n in (1, 3) for s in (0, 1)}
+    assert run("consolidate", *capture, "--vms", "many", "-o", tmp_path).code == 2
 
 
 def test_merging_captures_renames_vms_that_clash(capture, tmp_path):

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from make_trace import write
 from reference import rows_of
+from reference_allocation import dominant
 
 import tracekit
 from tracekit.errors import ScenarioError
@@ -17,7 +18,9 @@ from tracekit.errors import ScenarioError
 SECOND = 10**9
 PAGE = 4096
 VMS = {"a": 20, "b": 16, "c": 12}
-POLICIES = ["esx", "exact", "shares", "per-vm", "progressive", "max-min", "lottery", "utility", "pressure", "harvest"]
+POLICIES = ["esx", "exact", "shares", "per-vm", "progressive", "max-min", "lottery", "drf", "utility", "pressure", "harvest"]
+#: Instructions that VMs execute in a second.
+CLOCKS = {"a": 300, "b": 100, "c": 0}
 MORE = {
     "lottery": {"piece": PAGE, "turnover": 20},
     "utility": {"watch": 1},
@@ -27,8 +30,8 @@ MORE = {
 TAX = {"module": "esx", "sample": 5, "period": "2s", "reallocate": "3s", "overhead": 2 * PAGE}
 
 
-def capture(folder, rows=200, seed=0, events=(), vms=None, seconds=20):
-    """Accesses and contents of some VMs at random, with events ``(s, vm, what)``."""
+def capture(folder, rows=200, seed=0, events=(), vms=None, seconds=20, clocks=None):
+    """Accesses and contents of some VMs at random, with events ``(s, vm, what)``, and a clock event of each VM a second."""
     draw, vms = np.random.default_rng(seed), vms or VMS
     files = []
     for kind in ("access", "content"):
@@ -38,10 +41,12 @@ def capture(folder, rows=200, seed=0, events=(), vms=None, seconds=20):
         own = {"write": draw.random(rows) < 0.3} if kind == "access" else {"digest": draw.integers(1, 9, rows).astype(np.uint64)}
         own = {"seq": np.arange(rows) * 3 + (kind == "content"), "t": t, "vm": vm.tolist(), "ppn": ppn} | own
         files.append(write(folder / f"test.{kind}.parquet", kind, rows, vms, **own))
-    if events:
-        s, vm, what = zip(*sorted(events), strict=True)
+    told = [(s, vm, what, 0) for s, vm, what in events]
+    told += [(s, vm, "clock", s * rate) for vm, rate in (clocks or {}).items() for s in range(1, seconds)]
+    if told:
+        s, vm, what, a = zip(*sorted(told), strict=True)
         t = (np.array(s) * SECOND).astype(np.int64)
-        own = {"t": t, "vm": list(vm), "what": list(what), "seq": np.arange(len(t)) + 10_000}
+        own = {"t": t, "vm": list(vm), "what": list(what), "a": list(a), "seq": np.arange(len(t)) + 10_000}
         files.append(write(folder / "test.event.parquet", "event", len(t), vms, **own))
     return files
 
@@ -85,7 +90,7 @@ def test_memory_is_conserved_whoever_comes_and_goes(data):
         scenario["swap"] = {"module": "zswap", "pool": 30}
     late = {vm for s, vm, what in events if what == "boot"}
     with TemporaryDirectory() as folder:
-        files = capture(Path(folder), rows=120, seed=seed, events=events)
+        files = capture(Path(folder), rows=120, seed=seed, events=events, clocks=CLOCKS if policy == "drf" else None)
         if memory < at_first and not late:  # what is there at first does not fit
             with pytest.raises(ScenarioError, match=r"not admitted|leave nothing"):
                 tracekit.replay(files, scenario)
@@ -168,6 +173,66 @@ def test_new_shares_move_memory_at_once(tmp_path):
     assert frame.filter(pl.col("t") >= 8 * SECOND).select("a", "b").unique().rows() == [(5, 15)]
 
 
+def test_targets_do_not_count_on_savings_that_are_gone(tmp_path):
+    """Two VMs of 20 equal pages each fit into 24; at 10 s all their contents become different, before targets are due at 14 s."""
+    rows = [(t, vm, ppn) for t in (0, 10) for vm in ("a", "b") for ppn in range(20)]
+    t, vm, ppn = (list(column) for column in zip(*rows))
+    vms, times = {"a": 20, "b": 20}, np.array(t) * SECOND
+    digests = np.array([1 if when == 0 else 100 + i for i, when in enumerate(t)], np.uint64)
+    content = write(tmp_path / "x.content.parquet", "content", 80, vms, t=times, vm=vm, ppn=ppn, digest=digests, seq=np.arange(80) * 2 + 1)
+    again = np.append(times, 20 * SECOND)
+    access = write(tmp_path / "x.access.parquet", "access", 81, vms, t=again, vm=[*vm, "a"], ppn=[*ppn, 0], seq=np.arange(81) * 2)
+    sharing = {"module": "esx", "rate": 100, "total": 200}
+    scenario = {"tax": {"reallocate": "7s", "period": "1h"}, "sharing": sharing, "replay": {"report": "1s"}}
+    host = conserved(replayed([access, content], memory=28, **scenario)).filter(pl.col("why") == "report")
+    before, after = host.filter(pl.col("t") < 10 * SECOND)[-1], host.filter(pl.col("t").is_between(11 * SECOND, 14 * SECOND, closed="none"))
+    assert before["saved"].item() > 20 and before["target"].item() == 40
+    assert (after["saved"] == 0).all() and after["target"].max() <= 24
+
+
+@pytest.mark.parametrize("balloon", [None, {"module": "esx", "inflate": 4 * PAGE}])
+def test_a_vm_holds_no_more_than_its_max_where_memory_is_to_spare(balloon, tmp_path):
+    vms = [{"name": "a", "max": 8 * PAGE}]
+    results = replayed(capture(tmp_path, rows=400), vms, 200, replay={"report": "1s"}, **({"balloon": balloon} if balloon else {}))
+    late = results.allocation.filter(pl.col("t") > 10 * SECOND).collect()
+    held = {vm: late.filter(vm=vm)["resident"] for vm in VMS}
+    assert late["state"].unique().to_list() == ["high"]
+    assert held["a"].max() <= 8 + 4  # what it touches between two polls
+    assert held["a"].mean() <= 9.5
+    assert held["b"].max() == 16
+    taken = late.filter(vm="a")["ballooned"]
+    assert (taken.max() == 12) if balloon else (taken.max() == 0)
+
+
+def test_dominant_shares_of_memory_and_instructions_are_even(tmp_path):
+    """a touches 12 pages and executes 100 instructions a second, b 6 and 300; there are 12 pages and (seen at most) 400 a second.
+
+    A unit of a's dominant share, memory, comes with 100/400 of the processors, one of b's, 300/400 of the processors, with 6/12
+    of the memory. Both rise to x: x + (6/9) x = 1 of the memory, so that a has 7.2 pages and b 4.8; it wants no more than 6.
+    """
+    t = np.repeat(np.arange(20) * SECOND, 18)
+    vm, ppn = (["a"] * 12 + ["b"] * 6) * 20, np.tile([*range(12), *range(6)], 20)
+    files = [write(tmp_path / "test.access.parquet", "access", len(t), {"a": 20, "b": 20}, t=t, vm=vm, ppn=ppn)]
+    s = np.repeat(np.arange(1, 20), 2)
+    executed = (s * np.tile([100, 300], 19)).tolist()
+    own = {"t": s * SECOND, "vm": ["a", "b"] * 19, "what": ["clock"] * 38, "a": executed, "seq": np.arange(38) + 10_000}
+    files.append(write(tmp_path / "test.event.parquet", "event", 38, {"a": 20, "b": 20}, **own))
+    free = dict.fromkeys(("high", "soft", "hard", "low"), 0)
+    wanted = np.array([[12.0, 100], [6, 300]])
+    assert dominant(wanted, np.array([12.0, 400]), np.ones(2))[:, 0] == pytest.approx([7.2, 4.8], abs=0.01)
+    # Rounded down; the page that is left goes to whoever has least. With processors to spare memory alone is divided.
+    for instructions, expected in ((0, {"a": 7, "b": 5}), (3000, {"a": 6, "b": 6})):
+        results = replayed(files, memory=16, tax={"module": "drf", "sample": 20, "instructions": instructions} | free)
+        conserved(results)
+        assert {vm: row["target"] for vm, row in rows_of(results, "allocation").items()} == expected
+
+
+def test_a_trace_that_does_not_tell_instructions_has_no_second_resource(tmp_path):
+    results = replayed(capture(tmp_path), tax={"module": "drf"})
+    assert "tax.drf: needs execution_clock" in results.runs.collect()["left_out"].item()
+    assert "allocation" not in results.names
+
+
 def test_time_in_the_state_low_above_target_is_time_blocked(tmp_path):
     """Thresholds that a full host cannot meet: whoever holds more than its target would be stopped."""
     results = replayed(capture(tmp_path), memory=30, tax={"high": 60, "soft": 60, "hard": 60, "low": 60}, paging={"module": "unbounded"})
@@ -179,7 +244,7 @@ def test_time_in_the_state_low_above_target_is_time_blocked(tmp_path):
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_results_do_not_depend_on_chunks(policy, tmp_path):
-    files = capture(tmp_path, events=[(6, "b", "power-off"), (9, "b", "boot")])
+    files = capture(tmp_path, events=[(6, "b", "power-off"), (9, "b", "boot")], clocks=CLOCKS if policy == "drf" else None)
     vms = [{"name": "c", "arrive": "3s", "reshare": "7s=9"}, {"name": "a", "tax": 0.9}]
     how = {"tax": {"module": policy} | MORE.get(policy, {}), "memory": 30, "balloon": {"module": "esx", "inflate": 8 * PAGE}}
     scenario = {"host": {"memory": 30 * PAGE}, "vm": vms, "tax": TAX | how["tax"], "paging": {"module": "lru"}, "balloon": how["balloon"]}

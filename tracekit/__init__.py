@@ -6,13 +6,15 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from tracekit.engine import replay
+    from tracekit.report.analyses import load as analysis
     from tracekit.results import Results
     from tracekit.results import open_results as open
     from tracekit.trace import Trace, open_trace
 
-__all__ = ["Results", "Trace", "open", "open_trace", "replay"]
+__all__ = ["Results", "Trace", "analysis", "open", "open_trace", "replay"]
 
 _LAZY = {
+    "analysis": ("tracekit.report.analyses", "load"),
     "replay": ("tracekit.engine", "replay"),
     "open": ("tracekit.results", "open_results"),
     "Results": ("tracekit.results", "Results"),

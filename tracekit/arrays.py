@@ -1,5 +1,5 @@
 """Large arrays for kernels. Page numbers come in no order, so each access to a small memory page costs a walk of the page
-tables, in a VM a nested one; huge pages take that away. NumPy asks for them from 4 MiB up only."""
+tables, in a VM a nested one; huge pages take that away. NumPy asks for them from 4 MiB up only, and begins between two."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ _HUGE = 1 << 21
 
 
 def zeros(count: int, dtype: Any) -> np.ndarray:
-    """``np.zeros``, on huge pages if it is large enough to gain by it."""
+    """``np.zeros``, from a huge page's start on if it is large enough to gain by it."""
     size = count * np.dtype(dtype).itemsize
-    if not _WORTH <= size < _ASKS:
+    if size < _WORTH:
         return np.zeros(count, dtype)
-    room = np.zeros(_ASKS + _HUGE, np.uint8)  # of which only what is used is taken
+    room = np.zeros(max(size, _ASKS) + _HUGE, np.uint8)  # of which only what is used is taken
     start = -room.ctypes.data % _HUGE
     return room[start : start + size].view(dtype)
 

@@ -1,32 +1,41 @@
 """Counting equal contents: by VM for the sharing tables, and fast over very many digests.
 
-Fast means: values are first spread over parts that fit a core's cache, then each part is counted in a table with open
-addressing. Kernels release the GIL, so parts are counted on all cores.
+Fast means: values are first spread over parts that fit a core's cache, then each part is counted in a table. Kernels
+release the GIL, so parts are counted on all cores.
 
 A value is spread by a mix that can be undone. Within a part the mix's top bits are the same for all, so their room in a
-slot of the table holds the count: a value costs one word, and one line of cache. Counts beyond that overflow into a
-second array, which is seldom looked at.
+slot of the table holds the count: a value costs one word. Counts beyond that overflow into a second array, which is
+seldom looked at. A table's lines of eight slots are lines of cache, and a line is searched at once, without a branch that
+depends on what it holds: a processor that need not guess works on several values at a time.
 """
 
 import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
-from tracekit.kernel import entry, jit
+from tracekit import arrays
+from tracekit.kernel import entry, is_compiled, jit
 
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 _GATHER = np.uint64(pow(0x9E3779B97F4A7C15, -1, 1 << 64))
 _HALF = np.uint64(32)
 _ONE = np.uint64(1)
+_THREE = np.uint64(3)
+_EIGHT = np.uint64(8)
+_WORD = ir.IntType(64)
+_LINE = ir.VectorType(_WORD, 8)
 _EMPTY = np.uint64(0)
 #: Bits of values per part: a table of its distinct values fits a core's second-level cache. More parts would be
 #: written to faster than a core can keep their ends in its cache.
 _PART_BITS = 16
 #: There are at least 2^8 parts, so that counts have 8 bits in a slot.
 _LEAST_BITS = 8
-#: Bits of slots of the table to begin with.
-_SLOT_BITS = 10
+#: Bits of lines of the table to begin with, of eight slots each.
+_LINE_BITS = 7
 #: Pieces of work a thread: parts differ in size where values do in number.
 _PIECES = 8
 
@@ -88,19 +97,25 @@ def _group(digest, told, page_vm, zero, slot, first, count, last, out):
 
 def count_values(values: np.ndarray, threads: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """(distinct values, how often each occurs), in no particular order; ``values`` is uint64."""
+    if not is_compiled():
+        distinct, counts = np.unique(values, return_counts=True)
+        return distinct, counts.astype(np.uint32)
     threads = threads or os.cpu_count() or 1
     bits = max(_LEAST_BITS, (len(values) >> _PART_BITS).bit_length())
     with ThreadPoolExecutor(threads) as pool:
         bounds, spread = _partition(values, bits, threads, pool)
-        # What is found in a part stands where its values stood.
-        counts, found = np.empty(len(values), np.uint32), np.zeros(1 << bits, np.int64)
-        most = int(np.diff(bounds).max())
+        counts = np.empty(len(values), np.uint32)
+        # What is found in a piece of the parts stands where its values stood, from the first place on.
         pieces = np.linspace(0, 1 << bits, _PIECES * threads + 1).astype(np.int64).tolist()
-        list(pool.map(lambda a, b: _count_parts(spread, bounds, bits, most, a, b, counts, found), pieces[:-1], pieces[1:]))
-        starts = np.concatenate([[0], np.cumsum(found)]).astype(np.int64)
-        kept = np.empty(int(starts[-1]), np.uint64), np.empty(int(starts[-1]), np.uint32)
-        list(pool.map(lambda a, b: _gather(spread, counts, bounds, starts, a, b, *kept), pieces[:-1], pieces[1:]))
-    return kept
+        found = list(pool.map(lambda a, b: _count_parts(spread, bounds, bits, a, b, counts), pieces[:-1], pieces[1:]))
+    kept = 0
+    for first, more in zip(bounds[pieces[:-1]].tolist(), found, strict=True):
+        for array in (spread, counts):
+            array[kept : kept + more] = array[first : first + more]
+        kept += more
+    for array in (spread, counts):
+        array.resize(kept, refcheck=False)  # gives the rest back and copies nothing
+    return spread, counts
 
 
 def mixes(values: np.ndarray) -> np.ndarray:
@@ -149,59 +164,104 @@ def _scatter(values, begin, end, shift, at, spread):
         at[part] += 1
 
 
-def _count_parts(spread, bounds, bits, most, begin, end, counts, found):
-    """Count the parts ``begin`` … ``end − 1``, of at most ``most`` values; tables are as large as they may have to grow."""
-    slots = max(1 << _SLOT_BITS, 4 << (most - 1).bit_length() if most else 0)
-    table = np.zeros(slots, np.uint64), np.zeros(slots, np.uint32), np.empty(most + 1, np.uint32)
-    _count(spread, bounds, np.uint64(bits), begin, end, *table, counts, found)
+def _count_parts(spread, bounds, bits, begin, end, counts) -> int:
+    """Count the parts ``begin`` … ``end − 1``: how many distinct values there are. The table may grow until it is half empty."""
+    most = int(np.diff(bounds[begin : end + 1]).max(initial=0))
+    slots = max(8 << _LINE_BITS, 2 << most.bit_length())
+    table = arrays.zeros(slots, np.uint64), np.zeros(slots, np.uint32)
+    return int(_count(spread, bounds, np.uint64(bits), begin, end, *table, counts))
+
+
+@intrinsic
+def _find(typing, slot, line, value, mask):
+    """The first slot of a line of eight that holds a value, or else the first empty one, or else 8."""
+
+    def make(context, builder, signature, arguments):
+        slots, line, value, mask = arguments
+        data = context.make_array(signature.args[0])(context, builder, slots).data
+        held = builder.load(builder.bitcast(builder.gep(data, [line]), _LINE.as_pointer()), align=8)
+        here = builder.icmp_unsigned("==", builder.and_(held, _eight(builder, mask)), _eight(builder, value))
+        empty = builder.icmp_unsigned("==", held, ir.Constant(_LINE, [0] * 8))
+        found = builder.zext(builder.bitcast(builder.or_(here, empty), ir.IntType(8)), _WORD)
+        return builder.cttz(builder.or_(found, ir.Constant(_WORD, 1 << 8)), ir.Constant(ir.IntType(1), 1))
+
+    return types.uint64(slot, types.uint64, types.uint64, types.uint64), make
+
+
+def _eight(builder, word):
+    """A line that holds the word eight times."""
+    one = builder.insert_element(ir.Constant(_LINE, ir.Undefined), word, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(ir.IntType(32), 8), [0] * 8))
 
 
 @entry
-def _count(spread, bounds, bits, begin, end, slot, over, used, counts, found):
-    full = (_ONE << bits) - _ONE  # the largest count in a slot, and the bits that it takes
-    slot_bits = np.uint64(_SLOT_BITS)  # of the table: grows with the distinct values of a part, of which parts have about as many
+def _count(spread, bounds, bits, begin, end, slot, over, counts):
+    low = np.uint64(64) - bits  # bits of a slot that tell a value from others of its part; the others count it
+    mask, full = (_ONE << low) - _ONE, np.uint32((_ONE << bits) - _ONE)
+    line_bits = np.uint64(_LINE_BITS)  # of the table: grows with the distinct values of a part, of which parts have about as many
+    out = np.uint64(bounds[begin])
     for part in range(begin, end):
-        first, last = bounds[part], bounds[part + 1]
-        kept, has_overflow = 0, False
-        k = first
-        while k < last:
-            shift, mask = np.uint64(64) - slot_bits, (_ONE << slot_bits) - _ONE
-            most = (_ONE << slot_bits) // np.uint64(4)
-            while k < last and np.uint64(kept) < most:
-                value = spread[k] << bits  # what tells it from others of its part
-                i = value >> shift
-                held = slot[i]
-                while held != _EMPTY and (held ^ value) > full:
-                    i = (i + _ONE) & mask
-                    held = slot[i]
-                used[kept] = i
-                kept += np.int64(held == _EMPTY)
-                if held & full == full:
-                    over[i] += np.uint32(1)
-                    has_overflow = True
-                    held = value
-                slot[i] = max(held, value) + _ONE
-                k += 1
-            if k < last:  # begin again with a larger table
-                for j in range(kept):
-                    slot[used[j]], over[used[j]] = _EMPTY, 0
-                slot_bits, kept, k = slot_bits + _ONE, 0, first
-        top = np.uint64(part) << (np.uint64(64) - bits)
-        for j in range(kept):
-            i = used[j]
-            held = slot[i]
-            spread[first + j] = _unmix(top | (held >> bits))
-            counts[first + j] = np.uint32(held & full)
+        values = spread[bounds[part] : bounds[part + 1]]
+        overflows = -1
+        while overflows < 0:
+            overflows = _fill(values, slot[: _EIGHT << line_bits], over, low, low - line_bits, slot.size)
+            line_bits += np.uint64(overflows < 0)
+        kept = _compact(slot[: _EIGHT << line_bits], over, overflows > 0)
+        top = np.uint64(part) << low
+        for i in range(kept):
+            spread[out + i] = _unmix(top | (slot[i] & mask))
+            counts[out + i] = np.uint32(slot[i] >> low)
             slot[i] = _EMPTY
-            if has_overflow:
-                counts[first + j] += np.uint32(full) * over[i]
+        if overflows:
+            for i in range(kept):
+                counts[out + i] += full * over[i]
                 over[i] = 0
-        found[part] = kept
+        out += kept
+    return out - np.uint64(bounds[begin])
 
 
-@entry
-def _gather(distinct, counts, bounds, starts, begin, end, kept_distinct, kept_counts):
-    for part in range(begin, end):
-        at, first = starts[part], bounds[part]
-        for k in range(starts[part + 1] - at):
-            kept_distinct[at + k], kept_counts[at + k] = distinct[first + k], counts[first + k]
+@jit
+def _fill(values, slot, over, low, shift, most):
+    """Count values in a table: how many counts overflowed. If it should be larger, for too many lines are full: −1, and it is empty."""
+    mask, once, last_slot = (_ONE << low) - _ONE, _ONE << low, np.uint64(slot.size) - _ONE
+    patience = values.size >> 4 if slot.size < most else values.size * slot.size
+    overflows = 0
+    for k in range(np.uint64(values.size)):
+        value = values[k] & mask
+        line = (value >> shift) << _THREE
+        i = _find(slot, line, value, mask)  # pyright: ignore[reportCallIssue]
+        while i == _EIGHT and patience >= 0:
+            patience -= 1
+            line = (line + _EIGHT) & last_slot
+            i = _find(slot, line, value, mask)  # pyright: ignore[reportCallIssue]
+        if patience < 0:
+            break
+        i |= line
+        held = slot[i] | value
+        if held >= ~mask:
+            over[i] += np.uint32(1)
+            overflows += 1
+            held = value
+        slot[i] = held + once
+    if patience < 0:
+        for i in range(slot.size):
+            slot[i] = _EMPTY
+            over[i] = 0
+        return -1
+    return overflows
+
+
+@jit
+def _compact(slot, over, has_overflow):
+    """Bring the slots in use to the front: how many there are."""
+    kept = np.uint64(0)
+    for i in range(np.uint64(slot.size)):
+        held = slot[i]
+        slot[i] = _EMPTY
+        slot[kept] = held
+        if has_overflow:
+            more = over[i]
+            over[i] = 0
+            over[kept] = more
+        kept += np.uint64(held != _EMPTY)
+    return kept

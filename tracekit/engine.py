@@ -15,41 +15,48 @@ import numpy as np
 
 from tracekit.errors import ScenarioError, TraceError
 from tracekit.location import Url
+from tracekit.module import Module
 from tracekit.part import Part
 from tracekit.results import Results, cell_done, check_folder, write_cell
 from tracekit.run import Run, fit
-from tracekit.scenario import apply_settings, load_preset, load_scenario, variants
+from tracekit.scenario import apply_keywords, apply_settings, load_preset, load_scenario, variants
 from tracekit.trace import Trace, open_traces
 from tracekit.tracefile import BATCH_ROWS
 
 Progress = Callable[[str, int, int], None]
+#: A stage as a keyword of ``replay``: its table, its module or modules by name or class, or None.
+Stage = Mapping[str, Any] | str | type[Module] | Sequence[str | type[Module] | Mapping[str, Any]] | None
 
 
 def replay(
     traces: str | os.PathLike[str] | Url | Trace | Iterable[str | os.PathLike[str] | Url | Trace],
     scenario: Path | str | Mapping[str, Any] | None = None,
     *,
-    preset: str = "esx",
+    preset: str | None = None,
     settings: Iterable[str] = (),
-    memory: str | int | None = None,
+    memory: str | int | Sequence[str | int] | None = None,
     until: str | int | None = None,
-    seed: int | None = None,
+    seed: int | Iterable[int] | None = None,
     together: bool = False,
     chunk: int = BATCH_ROWS,
     jobs: int | None = None,
     out: Path | str | None = None,
     auditing: bool = False,
     progress: Progress | None = None,
+    **stages: Stage,
 ) -> Results:
     """Replay traces through every variant of a scenario, and return the result tables.
 
-    ``traces`` are files, URLs or opened traces; ``scenario`` a TOML file or its tables, else ``preset``; ``settings`` are
-    ``stage.parameter=value[,value…]``. ``out`` is a directory that finished replays are kept in; those already there
-    are not run again. ``progress`` is called with (what, rows done, rows in all). Raises TracekitError.
+    ``traces`` are files, URLs, patterns such as ``"traces/*.parquet"``, or opened traces; ``scenario`` a TOML file or its tables, else
+    ``preset``. Further keywords are stages, put in or changed: ``paging={"module": ["lru", "arc"], "frames": [1000, 2000]}``, or
+    short ``paging="lru"``; None leaves a stage out. Several values are a sweep, also of ``memory`` and ``seed``. With stages and
+    neither scenario nor preset, these stages are all there is; with nothing, the preset is ``esx``. ``settings`` are
+    ``stage.parameter=value[,value…]`` as on the command line. ``out`` is a directory that finished replays are kept in; those
+    already there are not run again. ``progress`` is called with (what, rows done, rows in all). Raises TracekitError.
     """
     if chunk < 1:
         raise ScenarioError(f"chunks of {chunk} rows cannot be; give at least 1")
-    choices = variants(scenario_tables(scenario, preset, settings, memory, until, seed))
+    choices = variants(scenario_tables(scenario, preset, settings, memory, until, seed, stages))
     results = Results()
     if out:
         check_folder(out)
@@ -74,21 +81,25 @@ def replay(
 
 def scenario_tables(
     scenario: Path | str | Mapping[str, Any] | None,
-    preset: str,
+    preset: str | None,
     settings: Iterable[str],
-    memory: str | int | None,
-    until: str | int | None,
-    seed: int | None,
+    memory: Any = None,
+    until: Any = None,
+    seed: Any = None,
+    stages: Mapping[str, Stage] | None = None,
 ) -> dict[str, Any]:
     """The tables of a scenario (a file's, those given, or a preset's) with all that overrides them put in."""
-    if scenario is None:
-        tables = load_preset(preset)
-    else:
+    stages = stages or {}
+    if scenario is not None:
         tables = dict(scenario) if isinstance(scenario, Mapping) else load_scenario(scenario)
-    tables = apply_settings(tables, settings)
+    elif preset is None and stages.keys() - {"host", "replay", "vm"}:
+        tables = {}
+    else:
+        tables = load_preset(preset or "esx")
+    tables = apply_settings(apply_keywords(tables, stages), settings)
     for section, name, value in (("host", "memory", memory), ("replay", "until", until), ("replay", "seed", seed)):
         if value is not None:
-            tables[section] = {**tables.get(section, {}), name: value}
+            tables = apply_keywords(tables, {section: {name: value}})
     return tables
 
 

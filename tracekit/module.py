@@ -34,10 +34,16 @@ class Duration(int):
 
 
 def param(
-    default: Any, prose: str, unit: str = "", low: float | None = None, high: float | None = None, choices: Collection[str] = ()
+    default: Any,
+    prose: str,
+    unit: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    choices: Collection[str] = (),
+    why: str = "",
 ) -> Any:
-    """A field of ``Params``: default, what it decides, unit, inclusive bounds or the choices there are."""
-    about = {"prose": prose, "unit": unit, "low": low, "high": high, "choices": tuple(choices)}
+    """A field of ``Params``: default, what it decides, unit, inclusive bounds or the choices there are; why it can be no more."""
+    about = {"prose": prose, "unit": unit, "low": low, "high": high, "choices": tuple(choices), "why": why}
     return dataclasses.field(default=default, metadata=about)
 
 
@@ -167,7 +173,8 @@ def parse_param(module: str, field: dataclasses.Field[Any], value: Any) -> Any:
         raise ScenarioError(f"{shown} = {value!r}: {error or 'of a wrong type'}; expected {describe_param(field)}") from None
     low, high, choices = about.get("low"), about.get("high"), about.get("choices")
     if (low is not None and parsed < low) or (high is not None and parsed > high) or (choices and parsed not in choices):
-        raise ScenarioError(f"{shown} = {value!r} is out of bounds; expected {describe_param(field)}")
+        why = f": {about['why']}" if about.get("why") and parsed > high else ""
+        raise ScenarioError(f"{shown} = {value!r} is out of bounds; expected {describe_param(field)}{why}")
     return parsed
 
 

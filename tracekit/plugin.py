@@ -9,6 +9,7 @@ from tracekit.module import Duration, Module, Out, Site, Size, param
 from tracekit.modules.machine import window
 from tracekit.modules.reclamation.queues import OneQueue, Queued, Queues, drop, move, newest, oldest, pop, push, queues
 from tracekit.modules.reclamation.replacement import Pools, Replacement
+from tracekit.modules.reclamation.slots import Slots, put, slots, take_out
 from tracekit.modules.reclamation.swap import Swap
 from tracekit.modules.remapping.remap import Remap
 from tracekit.modules.remapping.tier import Tier, demote, promote
@@ -46,6 +47,7 @@ __all__ = [
     "Sharing",
     "Site",
     "Size",
+    "Slots",
     "Swap",
     "Table",
     "Tier",
@@ -61,6 +63,9 @@ __all__ = [
     "prefetch",
     "promote",
     "push",
+    "put",
     "queues",
+    "slots",
+    "take_out",
     "window",
 ]

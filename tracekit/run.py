@@ -16,7 +16,7 @@ from tracekit.errors import ScenarioError, TraceError
 from tracekit.host import audit, make_host, snapshot, view
 from tracekit.kernel import is_cold
 from tracekit.module import Module, Out, Site, pages_of
-from tracekit.scenario import Variant
+from tracekit.scenario import BESIDE, Variant
 from tracekit.schema import CAPABILITIES, KINDS, RESULTS, VM, Table
 from tracekit.stream import DTYPES, Chunk
 from tracekit.trace import Trace
@@ -26,8 +26,8 @@ from tracekit.units import PAGE_BYTES, format_bytes, format_duration, format_pag
 OVERCOMMIT = 0.75
 #: More ticks of one control clock than this are taken for a mistake: they would take hours.
 _MOST_TICKS = 30_000_000
-#: Bytes that a replay holds by guest page and by frame, with every stage present.
-PAGE_COST, FRAME_COST = 260, 36
+#: Bytes that a replay holds by guest page and by frame, with every stage present, and by page for each observer.
+PAGE_COST, FRAME_COST, OBSERVER_COST = 260, 36, 28
 
 
 def fit(trace: Trace, variants: Sequence[Variant]) -> tuple[list[Variant], list[str]]:
@@ -86,7 +86,7 @@ class Run:
     def _setup(self, of: int) -> None:
         trace, options = self.trace, self.variant.vm_options(self.trace.vms)
         self._frames, self._usable = _size_host(trace, self.variant, self.modules)
-        _check_memory(trace, self._frames, of)
+        _check_memory(trace, self._frames, of, sum(module.family in BESIDE for module in self.modules.values()))
         kin = getattr(self.modules.get("sharing"), "kin", False)
         self._host = make_host(trace.vms, self._frames, "sharing" in self.modules, kin, trace.digest_bits > 64)
         unbounded = getattr(self.modules.get("paging"), "name", "") == "unbounded"
@@ -282,9 +282,9 @@ def _size_host(trace: Trace, variant: Variant, modules: Mapping[str, Module]) ->
     return min(usable, trace.pages), usable
 
 
-def _check_memory(trace: Trace, frames: int, variants: int) -> None:
+def _check_memory(trace: Trace, frames: int, variants: int, observers: int) -> None:
     """Refuse what this machine cannot hold, before the operating system does."""
-    needed = (trace.pages * PAGE_COST + frames * FRAME_COST) * variants
+    needed = (trace.pages * (PAGE_COST + observers * OBSERVER_COST) + frames * FRAME_COST) * variants
     present = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > present:
         raise TraceError(

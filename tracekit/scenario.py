@@ -35,13 +35,18 @@ from tracekit import registry
 from tracekit.errors import ScenarioError, nearest
 from tracekit.module import Duration, Module, Size, pages_of, param, parse_param
 from tracekit.trace import Vm
-from tracekit.units import parse_schedule
+from tracekit.units import format_pages, parse_schedule
 
 #: More variants than this would not fit into memory together.
 MAX_VARIANTS = 10_000
 PRESETS = ("esx", "sharing", "paging", "balloon", "swap", "tax", "remap", "tier", "working-set", "estimators", "esxi")
 #: Families of observers: a scenario may have several modules of one beside each other, as stages ``family_label``.
 BESIDE = ("estimate", "watch")
+#: The highest tax rate τ, and why it is not 1 (paper section 5.2).
+MOST_TAX = 1 - 2**-20
+NOT_ALL = "at τ = 1 an idle page would be infinitely dear, k = 1/(1 − τ), and a VM could lose all that it does not touch at once"
+#: Most shares of a VM, so that sums of them fit 64 bits.
+MOST_SHARES = 1 << 40
 #: ``stage.module = "none"`` leaves a stage out.
 NO_MODULE = "none"
 
@@ -71,11 +76,11 @@ class VmParams:
 
     name: str = param("*", "VM name or pattern with * and ?")
     min: Size = param(Size(0), "guaranteed memory", "byte", low=0, high=1 << 44)
-    max: Size = param(Size(0), "most memory that the VM may hold; 0: its size", "byte", low=0, high=1 << 44)
-    shares: int = param(0, "shares; 0: ten a MiB of its size", low=0, high=1 << 40)
+    max: Size = param(Size(0), "most memory that the VM may hold, even where there is more; 0: its size", "byte", low=0, high=1 << 44)
+    shares: int = param(0, "shares; 0: ten a MiB of its size", low=0, high=MOST_SHARES)
     place: Size = param(Size(0), "machine address of its page 0, for remapping", "byte", low=0, high=1 << 43)
     node: int = param(0, "NUMA node that its memory lies on", low=0, high=1023)
-    tax: float = param(-1.0, "its own tax rate τ, for tax.per-vm; −1: tax.rate", low=-1.0, high=1 - 2**-20)
+    tax: float = param(-1.0, "its own tax rate τ, for tax.per-vm; −1: tax.rate", low=-1.0, high=MOST_TAX, why=NOT_ALL)
     arrive: Duration = param(
         Duration(0),
         "when it is powered on, from the first row; rows before are ignored. 0: it is there, or its boot event says",
@@ -85,6 +90,9 @@ class VmParams:
     depart: Duration = param(Duration(0), "when it is powered off for good; rows after are ignored. 0: when its events say", "ns", low=0)
     reshare: str = param("", "when it gets other shares: '60s=2000 120s=500'; empty: never")
     sharing: bool = param(True, "its pages may be shared")
+    scan_rate: float = param(
+        -1.0, "its own rate of scanning for sharing, which sharing.total limits too; −1: sharing.rate", "page/s", low=-1.0, high=1e9
+    )
     salt: str = param("", "VMs of the same salt may share where sharing.domain is salted")
 
 
@@ -120,11 +128,11 @@ class Variant:
         return {stage: cls(params) for stage, (cls, params) in self.stages.items()}
 
     def vm_options(self, vms: Sequence[Vm]) -> dict[str, np.ndarray]:
-        """Per-VM arrays: min, max (pages), shares, place (page), node, sharing, salt (0: none), tax (−1: as the others), arrive and
-        depart (ns, 0: not by the scenario), reshare (a list of (ns, shares) each); and swap (pages, −1 without limit)."""
+        """Per-VM arrays: min, max (pages), shares, place (page), node, sharing, salt (0: none), scan_rate, tax (−1: as the others),
+        arrive and depart (ns, 0: not by the scenario), reshare (a list of (ns, shares) each); and swap (pages, −1 without limit)."""
         size = np.array([vm.pages for vm in vms], np.int64)
         options = {name: np.zeros_like(size) for name in ("min", "place", "node", "arrive", "depart")}
-        options |= {"tax": np.full(len(vms), -1.0), "reshare": np.empty(len(vms), object)}
+        options |= {"tax": np.full(len(vms), -1.0), "scan_rate": np.full(len(vms), -1.0), "reshare": np.empty(len(vms), object)}
         options["reshare"][:] = [[] for _ in vms]
         options |= {"max": size.copy(), "shares": np.maximum(size * 10 // 256, 1), "salt": np.zeros(len(vms), np.uint64)}
         options["sharing"] = np.ones(len(vms), np.bool_)
@@ -138,21 +146,25 @@ class Variant:
                 options["shares"][i] = given.shares or options["shares"][i]
                 options["place"][i] = pages_of(given.place)
                 options["node"][i], options["sharing"][i] = given.node, given.sharing
+                options["scan_rate"][i] = given.scan_rate
                 options["arrive"][i], options["depart"][i] = given.arrive, given.depart
                 options["tax"][i], options["reshare"][i] = given.tax, _schedule(given)
                 options["salt"][i] = xxhash.xxh3_64_intdigest(given.salt.encode()) if given.salt else 0
                 if options["min"][i] > options["max"][i]:
-                    raise ScenarioError(f"[[vm]] name = {given.name!r}: min is larger than max or than the size of VM {vms[i].name!r}")
+                    raise ScenarioError(
+                        f"[[vm]] name = {given.name!r}: min is larger than max or than the size of VM {vms[i].name!r}: "
+                        f"{format_pages(options['min'][i])} of {format_pages(options['max'][i])}"
+                    )
                 if 0 < given.depart <= given.arrive:
                     raise ScenarioError(f"[[vm]] name = {given.name!r}: it departs no later than it arrives")
-        return options | {"swap": np.array([pages_of(self.host.swap) or -1], np.int64)}
+        return options | {"swap": np.array([pages_of(self.host.swap) if self.host.swap else -1], np.int64)}
 
 
 def _schedule(vm: VmParams) -> list[tuple[int, int]]:
     try:
         steps = parse_schedule(vm.reshare, int)
-        if any(shares <= 0 for _, shares in steps):
-            raise ValueError("shares must be positive")
+        if any(not 0 < shares <= MOST_SHARES for _, shares in steps):
+            raise ValueError(f"shares must be positive, and no more than {MOST_SHARES}")
     except ValueError as error:
         raise ScenarioError(f"[[vm]] reshare = {vm.reshare!r}: {error}; expected steps such as '60s=2000 120s=500'") from None
     return steps
@@ -203,6 +215,35 @@ def apply_settings(tables: Mapping[str, Any], settings: Iterable[str]) -> dict[s
         values = [value.strip() for value in text.split(",")]
         changed.setdefault(stage, {})[name] = values if len(values) > 1 else values[0]
     return changed
+
+
+def apply_keywords(tables: Mapping[str, Any], stages: Mapping[str, Any]) -> dict[str, Any]:
+    """``tables`` with stages put in as Python writes them: ``paging={"module": ["lru", "arc"], "frames": range(1000, 5000, 1000)}``.
+
+    Instead of a table a stage may be a module or several (``paging="lru"``), and None leaves it out. A module may be a class.
+    ``vm`` is a list of tables, or one table of options by name.
+    """
+    changed = dict(tables)
+    for stage, given in stages.items():
+        if stage == "vm":
+            named = [{"name": name} | dict(options) for name, options in given.items()] if isinstance(given, Mapping) else list(given)
+            changed["vm"] = [*changed.get("vm", []), *named]
+            continue
+        table = dict(given) if isinstance(given, Mapping) else {"module": NO_MODULE if given is None else given}
+        changed[stage] = {**changed.get(stage, {}), **{name: _plain(value) for name, value in table.items()}}
+    return changed
+
+
+def _plain(value: Any) -> Any:
+    """A value as TOML has it: ranges, tuples and arrays are lists, a module's class is registered and goes by its name."""
+    if isinstance(value, type) and issubclass(value, Module):
+        registry.register(value)
+        return value.name
+    if hasattr(value, "tolist"):  # of NumPy
+        return value.tolist()
+    if isinstance(value, Iterable) and not isinstance(value, (str, Mapping)):
+        return [_plain(item) for item in value]
+    return value
 
 
 def variants(tables: Mapping[str, Any]) -> list[Variant]:

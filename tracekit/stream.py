@@ -115,7 +115,7 @@ def _merge_order(t, seq, start, end, which, where):
 
 
 class Source:
-    """Rows of one file, read ahead by a thread, with VM and page ids filled in and order checked."""
+    """Rows of one file, read ahead by a thread, which fills in VM and page ids and checks the order."""
 
     def __init__(self, file: TraceFile, names: Mapping[str, str], ids: Ids, wanted: Sequence[str]):
         self.file, self.kind = file, file.kind
@@ -123,7 +123,7 @@ class Source:
         self._base, self._pages = ids.base, ids.pages
         self._last = np.array([-(1 << 63), -1], np.int64)
         self._row = 0
-        self._ahead = _ReadAhead(file.batches(self._columns()))
+        self._ahead = ReadAhead(map(self._prepare, file.batches(self._columns())))
         self.columns: dict[str, np.ndarray] = {}
         self.at = 0
         self.done = False
@@ -142,10 +142,7 @@ class Source:
         if self.left or self.done:
             return
         batch = next(self._ahead, None)
-        if batch is None:
-            self.done, self.columns, self.at = True, {}, 0
-        else:
-            self.columns, self.at = self._prepare(batch), 0
+        self.done, self.columns, self.at = batch is None, batch or {}, 0
 
     def _prepare(self, batch: dict[str, Any]) -> dict[str, np.ndarray]:
         rows = len(batch["t"])
@@ -204,8 +201,8 @@ class Source:
         self._ahead.close()
 
 
-class _ReadAhead:
-    """An iterator run by a thread, two items ahead, so that decoding overlaps with replay."""
+class ReadAhead:
+    """An iterator run by a thread, two items ahead, so that decoding and merging overlap with replay."""
 
     _END = object()
 
@@ -232,6 +229,9 @@ class _ReadAhead:
             except queue.Full:
                 continue
         return False
+
+    def __iter__(self) -> "ReadAhead":
+        return self
 
     def __next__(self) -> Any:
         item = self._queue.get()

@@ -3,19 +3,25 @@
 Guest pages get dense ids ``base[vm] + ppn`` here, once, so that no kernel ever hashes a page number.
 """
 
+import glob
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from html import escape
+from pathlib import Path
 
 import numpy as np
+import polars as pl
 import xxhash
 
+from tracekit import display
 from tracekit.errors import TraceError
 from tracekit.location import Place, Url, place
 from tracekit.metadata import infer_capabilities
 from tracekit.schema import CAPABILITIES, TRUTH_SUFFIX, ZERO_DIGEST
-from tracekit.stream import DTYPES, KIND_ORDER, NO_PAGE, Chunk, Ids, Source, merge
+from tracekit.stream import DTYPES, KIND_ORDER, NO_PAGE, Chunk, Ids, ReadAhead, Source, merge
 from tracekit.tracefile import BATCH_ROWS, TraceFile
+from tracekit.units import format_count, format_duration, format_pages
 
 #: Times stay below this, so that sums of them fit 64 bits.
 MAX_T = 1 << 62
@@ -66,6 +72,22 @@ class Trace:
         if self.pages >= NO_PAGE:
             raise TraceError(f"{name}: {self.pages} guest pages are more than the {NO_PAGE - 1} that one replay can hold; replay fewer VMs")
 
+    def _about(self) -> tuple[str, pl.DataFrame]:
+        """A line that says what this is, and a table of its VMs."""
+        rows = ", ".join(f"{kind} {format_count(self.rows[kind])}" for kind in self.kinds)
+        origin = "SYNTHETIC" if self.synthetic else "captured"
+        line = f"{origin} trace {self.name}: {format_duration(self.last_t - self.first_t)}, rows of {rows}"
+        vms = [(vm.name, vm.pages, format_pages(vm.pages), " ".join(k for k in self.kinds if k in vm.kinds), vm.os) for vm in self.vms]
+        return line, pl.DataFrame(vms, schema={"vm": str, "pages": int, "size": str, "kinds": str, "os": str}, orient="row")
+
+    def __repr__(self) -> str:
+        line, vms = self._about()
+        return display.text(display.table(vms, line))
+
+    def _repr_html_(self) -> str:
+        line, vms = self._about()
+        return display.html(line, [display.html_table(vms), *(f'<p class="dim">{escape(note)}</p>' for note in self.notes)])
+
     @property
     def digest_bits(self) -> int:
         """Bits that contents are told by: 128 where all files of contents have a ``digest_hi``."""
@@ -85,13 +107,19 @@ class Trace:
             pages=np.array([vm.pages for vm in self.vms], np.uint32),
         )
         sources: list[Source] = []
+        merged: ReadAhead | None = None
         try:
             for file, names in self.files:
                 if file.kind in columns:
                     wanted = [name for name in DTYPES if name == "t" or name in set(columns[file.kind])]
                     sources.append(Source(file, names, ids, wanted))
-            yield from merge(sources, rows)
+            chunks = merge(sources, rows)
+            if len(sources) > 1:
+                chunks = merged = ReadAhead(chunks)
+            yield from chunks
         finally:
+            if merged:
+                merged.close()
             for source in sources:
                 source.close()
 
@@ -108,9 +136,9 @@ def open_trace(*paths: str | os.PathLike[str] | Url) -> Trace:
 def open_traces(paths: Iterable[str | os.PathLike[str] | Url], together: bool = False) -> list[Trace]:
     """Open trace files grouped by capture; ``together`` puts all their VMs on one host, names made unique.
 
-    Files of the truth beside synthesized captures are passed over.
+    A path may be a pattern, such as ``traces/three-vms.*.parquet``. Files of the truth beside synthesized captures are passed over.
     """
-    files = [TraceFile(path) for path in dict.fromkeys(map(place, paths)) if not path.name.endswith(TRUTH_SUFFIX)]
+    files = [TraceFile(path) for path in _places(paths)]
     if not files:
         raise TraceError("no trace files given; name some Parquet files")
     captures: dict[str, list[TraceFile]] = {}
@@ -121,12 +149,26 @@ def open_traces(paths: Iterable[str | os.PathLike[str] | Url], together: bool = 
     return [_open_capture("+".join(sorted(captures)), dict(sorted(captures.items())))]
 
 
+def _places(paths: Iterable[str | os.PathLike[str] | Url]) -> list[Place]:
+    """The files that are named, patterns written out, each once and without those of the truth."""
+    named = dict.fromkeys(path for given in paths for path in _matching(place(given)))
+    return [path for path in named if not path.name.endswith(TRUTH_SUFFIX)]
+
+
+def _matching(path: Place) -> list[Place]:
+    """The files that a pattern stands for; a URL, or a path that is no pattern or is there, is itself."""
+    if isinstance(path, Url) or not glob.has_magic(str(path)) or path.exists():
+        return [path]
+    if not (found := sorted(glob.glob(str(path)))):
+        raise TraceError(f"{path}: no file matches this pattern; is it the right folder?")
+    return [Path(each) for each in found]
+
+
 def captures_of(paths: Iterable[str | os.PathLike[str] | Url]) -> dict[str, list[Place]]:
     """Trace files by capture, opened one after the other: of very many, no two are open at a time."""
     captures: dict[str, list[Place]] = {}
-    for path in dict.fromkeys(map(place, paths)):
-        if not path.name.endswith(TRUTH_SUFFIX):
-            captures.setdefault(TraceFile(path).capture, []).append(path)
+    for path in _places(paths):
+        captures.setdefault(TraceFile(path).capture, []).append(path)
     if not captures:
         raise TraceError("no trace files given; name some Parquet files")
     return dict(sorted(captures.items()))

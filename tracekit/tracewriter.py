@@ -15,6 +15,9 @@ from tracekit.metadata import Metadata
 from tracekit.schema import KINDS, METADATA_KEY, Table
 from tracekit.tracefile import ARROW
 
+#: Rows of a row group: fewer decode slowly, more are held at a time.
+GROUP_ROWS = 1 << 20
+
 
 def arrow_schema(table: Table, names: Sequence[str], metadata: dict[bytes, bytes] | None = None) -> pa.Schema:
     """Arrow schema of the named columns, each field carrying its unit and prose."""
@@ -45,6 +48,7 @@ class TraceWriter:
         self._late = late
         self.rows = 0
         self._last = (-(1 << 63), -1)
+        self._held: list[pa.Table] = []  # rows that do not make a row group yet
         self.path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
         os.close(handle)
@@ -69,8 +73,15 @@ class TraceWriter:
         batch = pa.table(arrays, schema=self.schema)
         if batch.num_rows:
             self._check_order(np.asarray(batch["t"]), np.asarray(batch["seq"]))
-            self._writer.write_table(batch, row_group_size=1 << 20)
             self.rows += batch.num_rows
+            self._held.append(batch)
+            if sum(held.num_rows for held in self._held) >= GROUP_ROWS:
+                self._write_held()
+
+    def _write_held(self) -> None:
+        if self._held:
+            self._writer.write_table(pa.concat_tables(self._held).unify_dictionaries(), row_group_size=GROUP_ROWS)
+            self._held = []
 
     def _array(self, values: Any, name: str) -> pa.Array:
         wanted = self.schema.field(name).type
@@ -94,6 +105,8 @@ class TraceWriter:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
+            if kind is None:
+                self._write_held()
             if kind is None and self._late:
                 self.metadata.validate(self.path)
                 self._writer.add_key_value_metadata({METADATA_KEY: self.metadata.to_json()})

@@ -10,7 +10,21 @@ from typing import Annotated
 import typer
 
 from tracekit import __version__
-from tracekit.cli import capturing, curves, fleet, importing, replaying, sweeping, tools, traces
+from tracekit.cli import (
+    analyzing,
+    capturing,
+    comparing,
+    consolidating,
+    curves,
+    fleet,
+    importing,
+    replaying,
+    reporting,
+    reproducing,
+    sweeping,
+    tools,
+    traces,
+)
 from tracekit.errors import TracekitError
 
 app = typer.Typer(
@@ -21,7 +35,10 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     epilog="Start with: tracekit replay traces/\\*.parquet",
 )
-for group in (replaying, sweeping, fleet, traces, curves, capturing, importing, tools):
+_GROUPS = (
+    replaying, sweeping, fleet, reporting, comparing, analyzing, reproducing, traces, curves, capturing, importing, tools, consolidating,
+)  # fmt: skip
+for group in _GROUPS:
     app.add_typer(group.app)
 
 

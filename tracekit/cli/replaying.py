@@ -1,4 +1,4 @@
-"""Commands that replay: replay, compare, modules."""
+"""Commands that replay: replay, modules."""
 
 from pathlib import Path
 from typing import Annotated
@@ -54,22 +54,6 @@ def replay(
         from tracekit.report import output
 
         output.write(results, format, table, console())
-
-
-@app.command()
-def compare(
-    results: Annotated[Path, typer.Argument(help="Directory that replay -o has kept tables in.", show_default=False)],
-    by: Annotated[str | None, typer.Option(help="Average over all parameters but this one, such as paging.module.")] = None,
-    metric: Annotated[str | None, typer.Option(help="Show this figure only, such as misses.")] = None,
-    format: Format = "table",
-) -> None:
-    """Compare the variants of kept results, one line each, on the same traces."""
-    from tracekit.report import output
-    from tracekit.report.summary import compare as compared
-    from tracekit.results import open_results
-
-    check_format(format, "compare")
-    output.write_frame(compared(open_results(results), by, metric), format, console())
 
 
 @app.command()

@@ -15,11 +15,14 @@ from tracekit.formats.text import any_line, first_lines
 
 _BEFORE = "{device:word} {cpu:dec} {number:dec} {t:seconds} {pid:dec} {action:word} "
 _PATTERNS = Patterns(
-    {"request": _BEFORE + "{way:word} {sector:dec} + {count:dec} {*}"},
+    {"request": "{head}{way:word} {sector:dec} + {count:dec} {*}"},
     {
-        "record of no request (plug, unplug, message, flush)": _BEFORE + "{*}",
-        "# the summary": [name + "{*}" for name in ("CPU", "Total ", "Read", "Writ", "IO unplugs:", "Throughput ", "Events ", "Skips:")],
+        "record of no request (plug, unplug, message, flush)": "{head}{*}",
+        "# the summary": [
+            name + "{*}" for name in ("CPU", "Total ", "Read", "Writ", "IO unplugs:", "Throughput ", "Events ", "Skips:", "Input file ")
+        ],
     },
+    (_BEFORE,),
 )
 _SECTOR = 512
 _LINE = rb"\s*\d+,\d+ +\d+ +\d+ +[\d.]+ +\d+ +[A-Z]+ "

@@ -14,9 +14,10 @@ PHYSICAL = np.uint64(1 << 43)
 BLIND = ("a region's pages are taken to be used alike; at most count samples of each found it accessed",)
 _REGION = "target_id={target:dec} nr_regions={regions:dec} {start:dec}-{end:dec}: {count:dec}"
 _PATTERNS = Patterns(
-    {"region": [*ftrace.event("damon_aggregated", _REGION + " {age:dec}"), *ftrace.event("damon_aggregated", _REGION)]},
-    {"scheme applied (damos_before_apply)": ftrace.any_event(b"damos_"), "change of intervals": ftrace.any_event(b"damon_monitor"),
+    {"region": [ftrace.event("damon_aggregated", _REGION + " {age:dec}"), ftrace.event("damon_aggregated", _REGION)]},
+    {"scheme applied (damos_before_apply)": ftrace.any_event("damos_"), "change of intervals": ftrace.any_event("damon_monitor"),
      **ftrace.COMMENTS},
+    ftrace.HEADS,
 )  # fmt: skip
 
 

@@ -25,18 +25,19 @@ _PAGE = "{device:word} dir={direction:word} dma_addr={mapped:hex} size={size:dec
 _PATTERNS = Patterns(
     {
         "bounced": _BOUNCED,
-        "page": [text for name in ("dma_map_page", "dma_map_phys", "dma_map_resource") for text in ftrace.event(name, _PAGE)],
-        "sg": [*ftrace.event("dma_map_sg", _SG), *ftrace.event("dma_map_sg", _SG_PLAIN)],
+        "page": [ftrace.event(name, _PAGE) for name in ("dma_map_page", "dma_map_phys", "dma_map_resource")],
+        "sg": [ftrace.event("dma_map_sg", _SG), ftrace.event("dma_map_sg", _SG_PLAIN)],
     },
     {
-        "end of a transfer (dma_unmap_*)": ftrace.any_event(b"dma_unmap_"),
-        "transfer mapped before (dma_sync_*)": ftrace.any_event(b"dma_sync_"),
-        "memory shared with a device for long (dma_alloc, dma_free)": [*ftrace.any_event(b"dma_alloc"), *ftrace.any_event(b"dma_free")],
-        "block request": ftrace.any_event(b"block_"),
+        "end of a transfer (dma_unmap_*)": ftrace.any_event("dma_unmap_"),
+        "transfer mapped before (dma_sync_*)": ftrace.any_event("dma_sync_"),
+        "memory shared with a device for long (dma_alloc, dma_free)": [ftrace.any_event("dma_alloc"), ftrace.any_event("dma_free")],
+        "block request": ftrace.any_event("block_"),
         **ftrace.COMMENTS,
     },
+    ftrace.HEADS,
 )
-_ONLY_BOUNCED = Patterns({"bounced": _BOUNCED})
+_ONLY_BOUNCED = Patterns({"bounced": _BOUNCED.replace("{head}", "{*}")})
 _TO_DEVICE = {"TO_DEVICE": 1, "FROM_DEVICE": 0}
 _ALL_ONES = (1 << 64) - 1
 

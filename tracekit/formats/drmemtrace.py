@@ -13,13 +13,22 @@ from tracekit.formats.text import any_line
 _BEFORE = ("{*}: W{workload:dec}.T{thread:dec} ", "{*}: T{thread:dec} ")
 _PATTERNS = Patterns(
     {
-        "access": [f"{before}{{op:word}} {{size:dec}} byte(s) @ 0x{{address:hex}}{{*}}" for before in _BEFORE],
-        "timestamp": [f"{before}<marker: timestamp {{ticks:dec}}>" for before in _BEFORE],
+        "access": "{head}{op:word} {size:dec} byte(s) @ 0x{address:hex}{*}",
+        "timestamp": "{head}<marker: timestamp {ticks:dec}>",
     },
     {
-        "marker of another sort": [f"{before}<marker: {{*}}" for before in _BEFORE],
-        "# what the tool itself says": ("Output format:{*}", "<--record#->{*}", "-----{*}", "View tool{*}", "Trace invariant{*}"),
+        "marker of another sort": "{head}<marker: {*}",
+        "end of a thread": "{head}<thread {*}",
+        "# what the tool itself says": (
+            "Output format:{*}",
+            "<--record#->{*}",
+            "-----{*}",
+            "View tool{*}",
+            "{instructions:dec} : total instructions",
+            "Trace invariant{*}",
+        ),
     },
+    _BEFORE,
 )
 _FIRST = re.compile(rb"<marker: timestamp (\d{1,18})>")
 

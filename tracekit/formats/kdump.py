@@ -1,22 +1,25 @@
 """kdump's compressed dumps (makedumpfile, QEMU ``dump-guest-memory -z``): bitmaps of pages, a descriptor a page, the pages.
 
+QEMU's are flattened.
+
 Layout of the headers: makedumpfile's IMPLEMENTATION and QEMU's include/sysemu/dump.h. Read for behaviour only.
 """
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pyarrow as pa
 
 from tracekit.errors import TraceError
-from tracekit.formats import images
+from tracekit.formats import flattened, images, lzo
+from tracekit.formats.flattened import Unflattened
 from tracekit.formats.format import Columns, Format, Tally
-from tracekit.formats.source import Source, Stream
+from tracekit.formats.source import HEAD_BYTES, Source, Stream
 from tracekit.units import PAGE_BYTES
 
-MAGIC, _FLAT = b"KDUMP   ", b"makedumpfile"
+MAGIC = b"KDUMP   "
 _NUMBERS = struct.Struct("<iiII")  # from 428 on: block size, blocks of the sub-header, of both bitmaps, page numbers
 _DESCRIPTOR = np.dtype([("offset", "<i8"), ("size", "<u4"), ("flags", "<u4"), ("page_flags", "<u8")])
 _ZLIB, _LZO, _SNAPPY, _ZSTD = 1, 2, 4, 0x20
@@ -26,11 +29,16 @@ _BROKEN = (zlib.error, pa.ArrowException, OSError, ValueError)
 
 
 def read(source: Source, tally: Tally) -> Iterator[Columns]:
-    if source.head[: len(_FLAT)] == _FLAT:
-        raise TraceError(f"{source.path}: is a flattened dump; put it in order with makedumpfile -R first")
     if source.packing:
         raise TraceError(f"{source.path}: pages of a kdump lie in any order; decompress it first")
-    head = source.head
+    opened: Callable[[], Stream | Unflattened] = source.open
+    if source.head[: len(flattened.MAGIC)] == flattened.MAGIC:
+        pieces = flattened.Pieces(source)
+        if pieces.cut:
+            tally.drop("end of the dump: the file is cut off")
+        opened = lambda: Unflattened(pieces, source.open())  # noqa: E731
+    with opened() as stream:
+        head = stream.read(HEAD_BYTES)
     if len(head) < 444:
         raise TraceError(f"{source.path}: its header is cut off")
     block, sub, blocks, numbers = _NUMBERS.unpack_from(head, 428)
@@ -42,7 +50,7 @@ def read(source: Source, tally: Tally) -> Iterator[Columns]:
         numbers = int.from_bytes(head[block + 96 : block + 104], "little") or numbers
     first = (1 + sub) * block
     half = blocks // 2 * block
-    with source.open() as known, source.open() as held, source.open() as descriptors, source.open() as data:
+    with opened() as known, opened() as held, opened() as descriptors, opened() as data:
         known.seek(first)
         held.seek(first + half)
         descriptors.seek(first + blocks * block)
@@ -62,7 +70,7 @@ def _ones(raw: bytes) -> int:
     return int(np.unpackbits(np.frombuffer(raw, np.uint8)).sum())
 
 
-def _contents(pages: np.ndarray, descriptors: Stream, data: Stream, tally: Tally) -> Iterator[Columns]:
+def _contents(pages: np.ndarray, descriptors: Stream | Unflattened, data: Stream | Unflattened, tally: Tally) -> Iterator[Columns]:
     raw = descriptors.read(len(pages) * _DESCRIPTOR.itemsize)
     whole = len(raw) // _DESCRIPTOR.itemsize
     found = np.frombuffer(raw, _DESCRIPTOR, whole)
@@ -71,8 +79,7 @@ def _contents(pages: np.ndarray, descriptors: Stream, data: Stream, tally: Tally
     for page, offset, size, flags in zip(pages.tolist(), found["offset"].tolist(), found["size"].tolist(), found["flags"].tolist()):
         content = _page(data, offset, size, flags)
         if content is None:
-            reason = "compressed by LZO, which is not supported" if flags & _LZO else "damaged, or beyond the end of the file"
-            tally.drop(f"page that is {reason}")
+            tally.drop("page that is damaged, or beyond the end of the file")
         else:
             memory.append(content)
             kept.append(page)
@@ -80,14 +87,17 @@ def _contents(pages: np.ndarray, descriptors: Stream, data: Stream, tally: Tally
         yield {"page": np.array(kept, np.uint64), "digest": images.hashed(0, b"".join(memory), tally)["digest"]}
 
 
-def _page(data: Stream, offset: int, size: int, flags: int) -> bytes | None:
-    if size > PAGE_BYTES or offset < 0 or flags & _LZO:
+def _page(data: Stream | Unflattened, offset: int, size: int, flags: int) -> bytes | None:
+    if size > PAGE_BYTES or offset < 0:
         return None
     data.seek(offset)
     raw = data.read(size)
     try:
         if flags & _ZLIB:
             raw = zlib.decompressobj().decompress(raw, PAGE_BYTES)
+        elif flags & _LZO:
+            plain = np.empty(PAGE_BYTES, np.uint8)
+            raw = plain[: max(lzo.unpack(np.frombuffer(raw, np.uint8), plain), 0)].tobytes()
         elif flags & (_SNAPPY | _ZSTD):
             raw = pa.decompress(raw, PAGE_BYTES, "snappy" if flags & _SNAPPY else "zstd", asbytes=True)
     except _BROKEN:
@@ -99,7 +109,7 @@ FORMAT = Format(
     "kdump",
     ("content",),
     "digests of the pages in the dump; several dumps are snapshots, --interval apart, of which the later add changed pages",
-    lambda source: source.head[:8] == MAGIC or source.head[: len(_FLAT)] == _FLAT,
+    lambda source: source.head[:8] == MAGIC or source.head[: len(flattened.MAGIC)] == flattened.MAGIC,
     read,
     series=True,
     blind=("pages that were left out of the dump (zero, free, cache, …) are unknown",),

@@ -12,11 +12,12 @@ from tracekit.formats.source import Source
 _PATTERNS = Patterns(
     {
         "fault": [
-            *ftrace.event("kvm_page_fault", "{*}address 0x{address:hex} error_code 0x{error:hex}"),
-            *ftrace.event("kvm_page_fault", "{*}address {address:hex} error_code {error:hex}"),
+            ftrace.event("kvm_page_fault", "{*}address 0x{address:hex} error_code 0x{error:hex}"),
+            ftrace.event("kvm_page_fault", "{*}address {address:hex} error_code {error:hex}"),
         ]
     },
-    {"another event of KVM": ftrace.any_event(b"kvm_"), **ftrace.COMMENTS},
+    {"another event of KVM": ftrace.any_event("kvm_"), **ftrace.COMMENTS},
+    ftrace.HEADS,
 )
 _WRITE, _FETCH = np.uint64(1 << 1), np.uint64(1 << 4)
 

@@ -5,7 +5,7 @@ import numpy as np
 from tracekit.kernel import entry, jit
 
 #: Operations of a compiled pattern.
-LITERAL, BLANKS, FIND, REST, WORD, CHAR, SECONDS, HEX, DEC, INT, END = range(11)
+LITERAL, BLANKS, FIND, REST, WORD, CHAR, SECONDS, HEX, DEC, INT, END, THERE = range(12)
 _MOST_SECONDS = 9 * 10**9
 _ZERO, _NINE, _DOT, _MINUS, _NEWLINE, _RETURN, _BLANK, _TAB = (np.uint8(ord(c)) for c in "09.-\n\r \t")
 _FNV, _TENTH = np.uint64(0x100000001B3), np.uint64(((1 << 64) - 1) // 10)
@@ -56,8 +56,12 @@ def _is_at(data, at, end, literals, begin, stop):
 
 
 @entry
-def parse_lines(data, literals, ops, starts, groups, kept, which, values, counts):
-    """Match every line. Returns rows; ``counts`` are lines by pattern, and last those that match none."""
+def parse_lines(data, literals, ops, starts, fields, groups, ways, plain, kept, which, values, counts):
+    """Match every line. Returns rows; ``counts`` are lines by pattern, and last those that match none.
+
+    ``starts`` are where the operations of ``ways`` heads begin, then those of ``plain`` patterns without a head, then those of
+    the patterns with one; ``fields`` says likewise which columns each of them fills in, ``groups`` which group a pattern is of.
+    """
     rows, at = 0, 0
     while at < data.size and rows < which.size:
         end = at
@@ -68,28 +72,37 @@ def parse_lines(data, literals, ops, starts, groups, kept, which, values, counts
             end -= 1
         while at < end and _is_blank(data[at]):
             at += 1
-        matched = -1
         if at < end:
-            for pattern in range(starts.size - 1):
-                for column in range(values.shape[1]):
-                    values[rows, column] = np.uint64(0)
-                if _matches(data, at, end, literals, ops, starts[pattern], values, rows):
-                    matched = groups[pattern]
-                    break
+            matched = _first_match(data, at, end, literals, ops, starts, fields, groups, ways, plain, values, rows)
             if matched < 0:
                 counts[counts.size - 1] += 1
             else:
                 counts[matched] += 1
-        if matched >= 0 and matched < kept:
-            which[rows] = matched
-            rows += 1
+            if matched >= 0 and matched < kept:
+                which[rows] = matched
+                rows += 1
         at = following
     return rows
 
 
 @jit
-def _matches(data, begin, end, literals, ops, op, values, row):
-    """Whether a line matches the pattern whose operations begin at ``op``; its fields go to ``values[row]``."""
+def _first_match(data, begin, end, literals, ops, starts, fields, groups, ways, plain, values, row):
+    """The group of the first pattern that a line matches, −1 if it matches none; its fields go to ``values[row]``."""
+    for way in range(-1, ways):  # −1: patterns without a head
+        at = begin if way < 0 else _matched_to(data, begin, end, literals, ops, starts[way], values, row)
+        if at >= 0:
+            for pattern in range(0 if way < 0 else plain, plain if way < 0 else groups.size):
+                if _matched_to(data, at, end, literals, ops, starts[ways + pattern], values, row) >= 0:
+                    for column in range(values.shape[1]):
+                        if not (fields[ways + pattern, column] or (way >= 0 and fields[way, column])):
+                            values[row, column] = np.uint64(0)  # what patterns that did not match have left there
+                    return groups[pattern]
+    return -1
+
+
+@jit
+def _matched_to(data, begin, end, literals, ops, op, values, row):
+    """Up to where a line matches what begins at ``op``, −1 if it does not; its fields go to ``values[row]``."""
     at, start = begin, begin
     again, again_at = -1, -1  # where to go on if what follows a {*} does not match
     while True:
@@ -97,12 +110,14 @@ def _matches(data, begin, end, literals, ops, op, values, row):
         ok = True
         if code == END:
             if at == end:
-                return True
+                return at
             ok = False
+        elif code == THERE:
+            return at
         elif code == REST:
             if column >= 0:
                 values[row, column + 1] = np.uint64(at) << np.uint64(32) | np.uint64(end - at)
-            return True
+            return end
         elif code == LITERAL:
             ok = _is_at(data, at, end, literals, first, last)
             at += last - first
@@ -125,7 +140,7 @@ def _matches(data, begin, end, literals, ops, op, values, row):
                 at += 1
             ok = at + last - first <= end
             if not ok:
-                return False
+                return -1
             again, again_at = op, at + 1
             while blank and again_at < end and _is_blank(data[again_at]):
                 again_at += 1
@@ -170,7 +185,7 @@ def _matches(data, begin, end, literals, ops, op, values, row):
         elif again >= 0:
             op = again
         else:
-            return False
+            return -1
 
 
 @entry

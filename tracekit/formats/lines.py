@@ -10,9 +10,10 @@ likewise, without keeping it (at the end: the rest of the line); ``{{`` is a bra
 least one; around the line they do not count. Where what follows the last ``{*}`` or ``span`` so far does not match, it is
 tried further on.
 
-Patterns are compiled to a table that one kernel interprets; of several the first that matches counts. Every line that
-matches none is counted, and nothing else happens to it. A last line without an end is never taken: it cannot be told
-from one that was cut off.
+Patterns are compiled to a table that one kernel interprets; of several the first that matches counts. Where many patterns
+begin alike, ``heads`` are the ways in which they do, and a pattern that begins with ``{head}`` says what follows: a line is
+read up to there once, however many patterns are tried on the rest. Every line that matches none is counted, and nothing else
+happens to it. A last line without an end is never taken: it cannot be told from one that was cut off.
 """
 
 import os
@@ -20,6 +21,7 @@ import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -29,32 +31,48 @@ from tracekit.formats import line_kernels as kernels
 from tracekit.formats.source import BLOCK_BYTES, Stream
 
 _NUMBERS = {"hex": kernels.HEX, "dec": kernels.DEC, "int": kernels.INT, "char": kernels.CHAR, "seconds": kernels.SECONDS}
+#: Operations whose field takes two columns: a hash, and where the text lies.
+_TEXTS = (kernels.WORD, kernels.FIND, kernels.REST)
+_HEAD = "{head}"
 _PIECES = re.compile(r"\{(\*)\}|\{(\w+):(\w+)\}|( +)|((?:\{\{|[^{ ])+)")
 
 
 class Patterns:
     """Patterns by name, several of one name if there are several ways to write it.
 
-    Those in ``skipped`` make no rows; lines that match are counted under the name, unless it begins with #.
+    Those in ``skipped`` make no rows; lines that match are counted under the name, unless it begins with #. Patterns without
+    a head are tried before those with one.
     """
 
-    def __init__(self, patterns: Mapping[str, str | Sequence[str]], skipped: Mapping[str, str | Sequence[str]] | None = None):
+    def __init__(
+        self,
+        patterns: Mapping[str, str | Sequence[str]],
+        skipped: Mapping[str, str | Sequence[str]] | None = None,
+        heads: Sequence[str] = (),
+    ):
         self.names = [*patterns, *(skipped or {})]
         self._kept = len(patterns)
         self._columns: dict[str, int] = {}
         self._width = 0
-        literals, ops, starts, groups = bytearray(), [], [0], []
-        for group, texts in enumerate([*patterns.values(), *(skipped or {}).values()]):
-            for text in (texts,) if isinstance(texts, str) else texts:
-                ops += self._compile(text, literals)
-                starts.append(len(ops))
-                groups.append(group)
+        named = list(enumerate([*patterns.values(), *(skipped or {}).values()]))
+        grouped = [(group, text) for group, texts in named for text in ((texts,) if isinstance(texts, str) else texts)]
+        grouped.sort(key=lambda pair: pair[1].startswith(_HEAD))
+        literals, ops, starts = bytearray(), list[tuple[int, int, int, int]](), [0]
+        for text, end in [*((head, kernels.THERE) for head in heads), *((text, kernels.END) for _, text in grouped)]:
+            ops += [*self._compile(text.removeprefix(_HEAD), literals), (end, 0, 0, -1)]
+            starts.append(len(ops))
         self._literals = np.frombuffer(bytes(literals) + b"\0", np.uint8)
-        self._ops, self._starts, self._groups = (np.array(made, np.int64) for made in (ops, starts, groups))
+        self._ops, self._starts, self._groups = (np.array(made, np.int64) for made in (ops, starts, [group for group, _ in grouped]))
+        self._fields = np.zeros((len(starts) - 1, max(self._width, 1)), np.bool_)
+        for i, (begin, stop) in enumerate(pairwise(starts)):
+            for op, _, _, column in ops[begin:stop]:
+                if column >= 0:
+                    self._fields[i, column : column + (2 if op in _TEXTS else 1)] = True
+        self._ways, self._plain = len(heads), sum(not text.startswith(_HEAD) for _, text in grouped)
 
     def _compile(self, text: str, literals: bytearray) -> list[tuple[int, int, int, int]]:
         """One row (operation, begin and end of its literal, column) for each piece of the pattern."""
-        pieces = list(_PIECES.finditer(text.strip(" ")))
+        pieces = list(_PIECES.finditer(text))
         ops: list[tuple[int, int, int, int]] = []
         for piece, following in zip(pieces, [*pieces[1:], None]):
             star, name, kind, blanks, literal = piece.groups()
@@ -73,7 +91,7 @@ class Patterns:
                 ops.append((kernels.WORD, ord(onward[0]) if onward else 0, 0, self._place(name, 2)))
             else:
                 ops.append((_NUMBERS[kind], 0, 0, self._place(name, 1)))
-        return [*ops, (kernels.END, 0, 0, -1)]
+        return ops
 
     def _place(self, name: str, width: int) -> int:
         if name not in self._columns:
@@ -84,9 +102,10 @@ class Patterns:
     def parse(self, block: np.ndarray) -> "Parsed":
         """Parse a block of whole lines."""
         lines = int(np.count_nonzero(block == ord("\n")))
-        which, values = np.empty(lines, np.int16), np.zeros((lines, max(self._width, 1)), np.uint64)
+        which, values = np.empty(lines, np.int16), np.empty((lines, max(self._width, 1)), np.uint64)
         counts = np.zeros(len(self.names) + 1, np.int64)
-        rows = kernels.parse_lines(block, self._literals, self._ops, self._starts, self._groups, self._kept, which, values, counts)
+        tables = self._literals, self._ops, self._starts, self._fields, self._groups, self._ways, self._plain
+        rows = kernels.parse_lines(block, *tables, self._kept, which, values, counts)
         return Parsed(block, self, which[:rows], values[:rows], counts)
 
     def read(self, stream: Stream, tally: Any) -> Iterator["Parsed"]:

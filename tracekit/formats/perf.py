@@ -13,19 +13,26 @@ from tracekit.formats.lines import Patterns
 from tracekit.formats.source import Source
 from tracekit.formats.text import any_line
 
+#: Who and when, in the order in which they are tried: that of the commands above first.
 _WHO = ("{*} {pid:dec} {t:seconds}: ", "{*} {pid:dec}/{tid:dec} [{cpu:dec}] {t:seconds}: ", "{*} {pid:dec} [{cpu:dec}] {t:seconds}: ",
         "{*} {pid:dec}/{tid:dec} {t:seconds}: ")  # fmt: skip
 _FAULTS = Patterns(
-    {"fault": [f"{who}{before}{name}: {{address:hex}} {{*}}" for who in _WHO for before in ("", "{period:dec} ") for name in
+    {"fault": [f"{{head}}{before}{name}: {{address:hex}} {{*}}" for before in ("", "{period:dec} ") for name in
                ("page-faults", "faults", "major-faults", "minor-faults", "page-faults:u", "exceptions:page_fault_user:")]},
     {"# comments": "#{*}"},
+    _WHO,
 )  # fmt: skip
 _SAMPLES = Patterns(
-    {"sample": [f"{who}{{event:word}} {{address:hex}} {{*}}|OP {{op:word}}{{*}} {{physical:hex}}" for who in _WHO]},
+    {
+        "sample": [
+            f"{{head}}{before}{{event:word}} {{address:hex}} {{*}}|OP {{op:word}}{{*}} {{physical:hex}}" for before in ("", "{period:dec} ")
+        ]
+    },
     {"# comments": "#{*}"},
+    _WHO[1:] + _WHO[:1],
 )
 _FAULT_LINE = rb"\s*\S.*\s\d+(/\d+)?\s+(\[\d+\]\s+)?\d+\.\d+:\s+(\d+\s+)?(page-faults|faults|major-faults|minor-faults)(:u)?:\s+[0-9a-f]+ "
-_SAMPLE_LINE = rb"\s*\S.*\s\d+(/\d+)?\s+(\[\d+\]\s+)?\d+\.\d+:\s+\S+\s+[0-9a-f]+ .*\|OP "
+_SAMPLE_LINE = rb"\s*\S.*\s\d+(/\d+)?\s+(\[\d+\]\s+)?\d+\.\d+:\s+(\d+\s+)?\S+\s+[0-9a-f]+ .*\|OP "
 
 
 def read_faults(source: Source, tally: Tally) -> Iterator[Columns]:

@@ -15,31 +15,32 @@ from tracekit.formats.lines import Patterns
 from tracekit.formats.source import Source
 from tracekit.formats.text import any_line
 
-_STAMP = "{pid:dec}@{t:seconds}:"
+#: What may stand before an event's name.
+_STAMPS = ("{pid:dec}@{t:seconds}:", "")
 
 
-def _both(text: str) -> tuple[str, str]:
-    return _STAMP + text, text
+def _line(text: str) -> str:
+    return "{head}" + text
 
 
 _IO = {
-    "map": _both("pci_nvme_map_addr addr 0x{address:hex} len {size:dec}"),
-    "read": _both("pci_nvme_read {*}"),
-    "write": _both("pci_nvme_write {*}"),
-    "other": [*_both("pci_nvme_io_cmd {*}"), *_both("dma_blk_io {*}")],
+    "map": _line("pci_nvme_map_addr addr 0x{address:hex} len {size:dec}"),
+    "read": _line("pci_nvme_read {*}"),
+    "write": _line("pci_nvme_write {*}"),
+    "other": [_line("pci_nvme_io_cmd {*}"), _line("dma_blk_io {*}")],
 }
 _BALLOON = {
-    "page": _both("virtio_balloon_handle_output {*}gpa: 0x{address:hex}"),
-    "size": _both("virtio_balloon_set_config actual: {actual:dec} oldactual: {old:dec}"),
-    "target": _both("virtio_balloon_to_target balloon target: {target:word} num_pages: {pages:dec}"),
+    "page": _line("virtio_balloon_handle_output {*}gpa: 0x{address:hex}"),
+    "size": _line("virtio_balloon_set_config actual: {actual:dec} oldactual: {old:dec}"),
+    "target": _line("virtio_balloon_to_target balloon target: {target:word} num_pages: {pages:dec}"),
 }
 _REST = {
-    "command or mapping that says nothing of pages (pci_nvme_*)": _both("pci_nvme_{*}"),
-    "page that a virtual IOMMU maps (vtd_*)": _both("vtd_{*}"),
-    "balloon event (virtio_balloon_*)": _both("virtio_balloon_{*}"),
+    "command or mapping that says nothing of pages (pci_nvme_*)": _line("pci_nvme_{*}"),
+    "page that a virtual IOMMU maps (vtd_*)": _line("vtd_{*}"),
+    "balloon event (virtio_balloon_*)": _line("virtio_balloon_{*}"),
 }
-_TRANSFERS = Patterns(_IO, _REST)
-_EVENTS = Patterns(_BALLOON, _REST | {"transfer of a disk": _both("dma_blk_io {*}")})
+_TRANSFERS = Patterns(_IO, _REST, _STAMPS)
+_EVENTS = Patterns(_BALLOON, _REST | {"transfer of a disk": _line("dma_blk_io {*}")}, _STAMPS)
 _STAMPED = re.compile(rb"\d+@\d+\.\d+:")
 #: Pages that wait for the balloon's new size.
 _MOST_WAITING = 1 << 20

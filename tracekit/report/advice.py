@@ -3,9 +3,10 @@
 import math
 from collections.abc import Iterator
 
+import numpy as np
 import polars as pl
 
-from tracekit.modules.sharing.sharing import vm_pace
+from tracekit.modules.sharing.sharing import vm_paces
 from tracekit.report.summary import last, vm_sizes
 from tracekit.results import Results
 from tracekit.units import PAGE_BYTES, format_duration
@@ -39,8 +40,11 @@ def savings(results: Results, trace: str, final: pl.DataFrame) -> Iterator[str]:
     possible, found = host["possible_reclaimed"], host["reclaimed"]
     if not possible or found > possible / 2 or not host["scanned"] or rate is None or total is None:
         return
+    own = (pl.col("variant") == host["variant"]) & (pl.col("param") == "scan_rate") & (pl.col("value") != "-1")
+    if results.variants.filter(own).collect().height:
+        return  # what some VMs' own rates mean for the others, whoever chose them knows better
     vms = final.filter((pl.col("vm") != "*") & (pl.col("variant") == host["variant"]))
-    pace = vm_pace(float(rate), float(total), vms.height)
+    pace = float(vm_paces(float(rate), float(total), np.full(vms.height, -1.0))[0])
     largest = int(vms["pages"].max())  # pyright: ignore[reportArgumentType]
     # Three times P/r covers 95 % of the pages by a random scan: 1 − e⁻³.
     needed, spent = 3 * largest / pace, host["scanned"] / vms.height / pace

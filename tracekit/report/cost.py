@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 
 import polars as pl
 
+from tracekit.compare.statistics import student
 from tracekit.module import Duration, param
 from tracekit.results import Results
 
@@ -67,18 +68,6 @@ def slowdowns(results: Results, costs: Costs | None = None) -> pl.LazyFrame:
     frame = results.faults.join(breaks, on=key).join(spans, on=["variant", "trace"])
     slowdown = pl.max_horizontal(1.0, costs.busy + pl.col("stall") * 1e9 / pl.col("span"))
     return frame.with_columns(stall=stall(costs)).select(*key, "stall", slowdown=slowdown)
-
-
-#: 97.5 % quantiles of Student's t for 1, 2, … degrees of freedom.
-_STUDENT = (
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
-    2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
-)  # fmt: skip
-
-
-def student(degrees: int) -> float:
-    """The 97.5 % quantile of Student's t (beyond 30 degrees of freedom to within 0.003)."""
-    return _STUDENT[degrees - 1] if degrees <= len(_STUDENT) else 1.96 + 2.4 / degrees
 
 
 def over_seeds(frame: pl.LazyFrame, by: Collection[str], value: str) -> pl.LazyFrame:

@@ -7,8 +7,8 @@ from rich.text import Text
 from tracekit.units import format_count, format_pages
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"
-#: Lines of a curve; a longer one is thinned out.
-LINES = 25
+#: Lines of a curve; a longer one is thinned out, and memories below this part of the largest are left out then.
+LINES, LEAST = 25, 1 / 500
 _BAR = 48
 
 
@@ -31,7 +31,10 @@ def show(frame: pl.DataFrame, console: Console) -> None:
 
 
 def _thinned(curve: pl.DataFrame) -> pl.DataFrame:
-    """Evenly taken rows, the first and the last among them."""
+    """Evenly taken rows, the last among them; of sizes that somebody might give."""
+    if curve.height <= LINES:
+        return curve
+    curve = curve.filter(pl.col("frames") >= LEAST * pl.col("frames").max())
     if curve.height <= LINES:
         return curve
     return curve[sorted({round(i * (curve.height - 1) / (LINES - 1)) for i in range(LINES)})]

@@ -11,6 +11,11 @@ from rich.table import Table
 
 from tracekit.errors import TracekitError
 from tracekit.results import Results
+from tracekit.units import format_bytes, format_count, format_duration
+
+#: Columns of ns and of bytes in any table.
+_TIMES = frozenset({"t", "first_t", "last_t", "span", "window", "length", "lag", "blocked"})
+_SIZES = frozenset({"bytes", "file_bytes", "table_bytes", "memory", "migrated_bytes", "peak_rss"})
 
 
 def write(results: Results, format: str, table: str | None, console: Console) -> None:
@@ -63,13 +68,20 @@ def _print_json(value: object) -> None:
 def _print_table(frame: pl.DataFrame, console: Console, title: str | None) -> None:
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name, kind in frame.schema.items():
-        table.add_column(name, justify="right" if kind.is_numeric() else "left", overflow="fold")
+        table.add_column(name.replace("_", " "), justify="right" if kind.is_numeric() else "left", overflow="fold")
     for row in frame.iter_rows():
-        table.add_row(*(_cell(value) for value in row))
+        table.add_row(*(_cell(name, value) for name, value in zip(frame.columns, row)))
     console.print(table)
 
 
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+def _cell(name: str, value: object) -> str:
+    """A value as a person reads it: times and sizes by the column's name, counts in groups of three."""
+    if value is None or isinstance(value, bool):
+        return {None: "", True: "yes", False: "no"}[value]
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if not isinstance(value, int):
+        return str(value)
+    if name in _TIMES:
+        return format_duration(value) if value >= 0 else f"−{format_duration(-value)}"
+    return format_bytes(value) if name in _SIZES else format_count(value)

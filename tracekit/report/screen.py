@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tracekit.report import advice
+from tracekit.report.spark import spark
 from tracekit.report.summary import last, swept_labels, vm_sizes
 from tracekit.results import Results
 from tracekit.units import format_bytes, format_count, format_duration, format_pages
@@ -114,22 +115,35 @@ def _rows(frame: pl.DataFrame, labels: dict[str, str]) -> Iterable[tuple[list[st
         yield ([labels[row["variant"]]] if len(labels) > 1 else []), row
 
 
+def _over_time(labels: dict[str, str]) -> list[str]:
+    """The heading of a column of plots, for which there is room where no variant is named."""
+    return ["over time"] if len(labels) == 1 else []
+
+
+def _sparks(frame: pl.DataFrame, vm: str, column: str, labels: dict[str, str], most: float | None = None) -> list[str]:
+    """A VM's rows of ``column`` as a plot, where there is room for one."""
+    return [spark(frame.filter(pl.col("vm") == vm)[column].to_list(), most)] if len(labels) == 1 else []
+
+
 def _percent(part: float, whole: float) -> str:
     return f"{100 * part / whole:.1f} %" if whole else "–"
 
 
 def _savings(results: Results, trace: str, labels: dict[str, str]) -> list[RenderableType]:
-    frame = last(_of(results, "savings", trace))
+    every = _of(results, "savings", trace)
+    frame = last(every)
     if frame.is_empty():
         return []
-    title = "savings by sharing, found and possible at the end"
-    table = _table(title, "vm", "known", "zero", "possible", "", "found", "", "of possible", "breaks", labelled=len(labels) > 1)
+    title = "savings by sharing, found and possible at the end" + ("; found over time" if len(labels) == 1 else "")
+    columns = ("vm", "known", "zero", "possible", "", "found", "", "of possible", "breaks", *_over_time(labels))
+    table = _table(title, *columns, labelled=len(labels) > 1)
     for lead, row in _rows(frame.filter(pl.col("vm") == "*") if len(labels) > 1 else frame, labels):
         pages, possible, found = row["pages"], row["possible_reclaimed"], row["reclaimed"]
         table.add_row(
             *lead, "host" if row["vm"] == "*" else row["vm"], format_pages(pages), format_pages(row["zero"]), format_pages(possible),
             _percent(possible, pages), format_pages(found), _percent(found, pages), _percent(found, possible),
-            format_count(row["breaks"]), style="bold" if row["vm"] == "*" and len(labels) == 1 else None,
+            format_count(row["breaks"]), *_sparks(every, row["vm"], "reclaimed", labels),
+            style="bold" if row["vm"] == "*" and len(labels) == 1 else None,
         )  # fmt: skip
     return [table, *_advice(advice.savings(results, trace, frame))]
 
@@ -181,11 +195,13 @@ def _allocation(results: Results, trace: str, labels: dict[str, str]) -> list[Re
     if len(labels) == 1:
         states = every.unique("t")["state"].value_counts(sort=True)
         spent = ", ".join(f"{state} {100 * count / every['t'].n_unique():.0f} %" for state, count in states.iter_rows())
-        title += f" (state over time: {spent})"
-    table = _table(title, "vm", "size", "in use", "target", "resident", "ballooned", "swapped", "share/page", labelled=len(labels) > 1)
+        title += f"; resident, of the size, over time; states {spent}"
+    columns = ("vm", "size", "in use", "target", "resident", "ballooned", "swapped", "share/page", *_over_time(labels))
+    table = _table(title, *columns, labelled=len(labels) > 1)
     for lead, row in _rows(frame, labels):
         sizes = (row[name] for name in ("max", "active", "target", "resident", "ballooned", "swapped"))
-        table.add_row(*lead, row["vm"], *map(format_pages, sizes), f"{row['price']:.4f}")
+        plot = _sparks(every, row["vm"], "resident", labels, row["max"])
+        table.add_row(*lead, row["vm"], *map(format_pages, sizes), f"{row['price']:.4f}", *plot)
     return [table]
 
 
@@ -312,5 +328,6 @@ def _advice(lines: Iterable[str]) -> list[RenderableType]:
 
 def _closing(kept_in: str | None) -> Text:
     if kept_in:
-        return Text(f"tables in {kept_in}/*/*.parquet: tracekit compare {kept_in}, or tracekit.open({kept_in!r}) in Python", style="dim")
+        next_ = f"tracekit report {kept_in}, tracekit compare {kept_in}, or tracekit.open({kept_in!r}) in Python"
+        return Text(f"tables in {kept_in}/*/*.parquet: {next_}", style="dim")
     return Text("tables not kept: add -o DIR to keep them as Parquet, or --format json to pipe them on", style="dim")

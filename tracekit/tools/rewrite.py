@@ -49,10 +49,11 @@ def target_of(trace: Trace, folder: Path, name: str | None, tool: str, **done: A
     return Target(folder, name or trace.name, vms, trace.devices, done={"tool": tool, **done})
 
 
-def rewrite(trace: Trace, target: Target, change: Change) -> list[Path]:
-    """Write what ``change`` makes of a capture's rows. Returns the files written; a kind without rows has none.
+def rewrite(trace: Trace, target: Target, *changes: Change) -> list[Path]:
+    """Write what ``changes`` make of a capture's rows. Returns the files written; a kind without rows has none.
 
-    Raises TraceError if no row is left, and then writes nothing.
+    The capture is streamed once a change; what the second makes comes behind what the first has made. Raises TraceError if no
+    row is left, and then writes nothing.
     """
     for kind in trace.kinds:
         path = target.folder / f"{target.name}.{kind}.parquet"
@@ -64,7 +65,7 @@ def rewrite(trace: Trace, target: Target, change: Change) -> list[Path]:
     rows, unknown = 0, 0
     with ExitStack() as stack:
         writers: dict[str, TraceWriter] = {}
-        for chunk in trace.chunks(wanted):
+        for change, chunk in ((change, chunk) for change in changes for chunk in trace.chunks(wanted)):
             order = _places(chunk, rows)
             rows += chunk.rows
             for kind, found in chunk.columns.items():

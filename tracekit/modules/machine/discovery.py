@@ -100,7 +100,7 @@ def found(d, vm, page):
     if d.is_found[page]:
         return
     d.is_found[page] = True
-    took = d.now[0] - max(d.since[page], d.rose[d.entry[page]])
+    took = max(d.now[0] - max(d.since[page], d.rose[d.entry[page]]), 0)  # it came after its scan was due, and before that was made
     d.times[vm, bin_of(took)] += 1
     d.total[vm] += took // 1000
 

@@ -18,7 +18,8 @@ class Balloon(Guest):
     """ESX's balloon driver. The target is polled each second; inflation and deflation are limited in rate.
 
     The target is the scenario's schedule, ``balloon.targets``, if it has one; else the host's, if a stage sets targets,
-    and then the balloon inflates only where memory is short (state soft or worse); else what the trace's balloon events say.
+    and then the balloon inflates only where memory is short (state soft or worse) or the VM is beyond its max; else what the
+    trace's balloon events say.
     """
 
     name = "esx"
@@ -47,10 +48,13 @@ class Balloon(Guest):
         short = STATES[host.state[0]] != "high" or not self._by_host() or ahead
         if self._by_host():  # what is paged out already need not be ballooned as well
             lack = np.where(lack > 0, np.maximum(lack - host.vm.swapped, 0), lack)
+        if not short:  # but a VM's max holds always
+            beyond = np.minimum(host.vm.pages - host.max, self._cap) - host.vm.ballooned
+            lack = np.minimum(lack, np.maximum(beyond, 0))
         for vm in np.flatnonzero(lack):
             if lack[vm] < 0:
                 self._deflate(int(vm), min(-int(lack[vm]), max(1, pages_of(self.params.deflate) * poll // 10**9)))
-            elif short:
+            else:
                 self._inflate(int(vm), min(int(lack[vm]), max(1, pages_of(self.params.inflate) * poll // 10**9)))
         super().control(now, due, out)
 
@@ -61,8 +65,8 @@ class Balloon(Guest):
         for vm in np.flatnonzero((mine.began >= 0) & (mine.running == 0) & (now - mine.began >= self.params.load)):
             self._start_driver(int(vm))
 
-    def shortfall(self) -> np.ndarray:
-        excess = super().shortfall()
+    def shortfall(self, goal: np.ndarray) -> np.ndarray:
+        excess = super().shortfall(goal)
         return np.where(self.guests.vm.running, np.maximum(excess - self._cap, 0), excess)
 
     def wanted(self, now: int) -> np.ndarray:

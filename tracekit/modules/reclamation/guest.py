@@ -67,9 +67,9 @@ class Reclaiming(Module):
     template: ClassVar[str]  # file of its kernels
     guests: Guests
 
-    def shortfall(self) -> np.ndarray:
-        """Pages by VM that the targets ask for and this module cannot get from the guest: the host pages them out."""
-        return np.maximum(self.site.host.vm.pages - self.site.host.target, 0)
+    def shortfall(self, goal: np.ndarray) -> np.ndarray:
+        """Pages by VM beyond ``goal`` that this module cannot get from the guest: the host pages them out."""
+        return np.maximum(self.site.host.vm.pages - goal, 0)
 
     def wanted(self, now: int) -> np.ndarray:
         """Pages by VM that the guest is to do without."""
@@ -91,7 +91,9 @@ class Guest(Reclaiming):
 
     @dataclass(frozen=True)
     class Params:
-        guest: str = param("lru", "the guest's own replacement policy: any paging module that needs no future, with parameters as in '2q kin=0.5'")
+        guest: str = param(
+            "lru", "the guest's own replacement policy: any paging module that needs no future, with parameters as in '2q kin=0.5'"
+        )
         kernel: Size = param(
             Size(0),
             "memory that the guest's kernel keeps whatever its size, beyond the pages that the trace touches",
@@ -178,7 +180,7 @@ def guest_policy(text: str) -> Replacement:
         raise ScenarioError(f"{shown} can name no page to give up; choose another policy")
     hosts = {field.name for field in fields(Replacement.Params)}
     own = {field.name: field for field in fields(guest.Params) if field.name not in hosts}
-    chosen = dict(setting.partition("=")[::2] for setting in settings)
+    chosen = {key: value for key, _, value in (setting.partition("=") for setting in settings)}
     for key in chosen.keys() - own.keys():
         raise ScenarioError(f"{shown}: a guest under {name} has no parameter {key!r}; expected one of {', '.join(own) or 'none'}")
     return guest(guest.Params(**{key: parse_param(f"{shown}: {name}", own[key], value) for key, value in chosen.items()}))

@@ -88,15 +88,15 @@ class Replacement(Module):
     def control(self, now: int, due: Collection[str], out: Out) -> None:
         """Page VMs down to their targets: all in the states hard and low, what the balloon cannot take in soft.
 
-        In the state high nothing is paged out, but for a policy that takes memory before it is short.
+        In the state high only what exceeds a VM's max is paged out, but for a policy that takes memory before it is short.
         """
         host, state = self.site.host, STATES[self.site.host.state[0]]
-        if state == "high" and not getattr(self.site.stages["tax"], "proactive", False):
-            return
-        excess = np.maximum(host.vm.resident - host.target, 0)
+        ahead = getattr(self.site.stages["tax"], "proactive", False)
+        goal = host.max if state == "high" and not ahead else host.target
+        excess = np.maximum(host.vm.resident - goal, 0)
         balloon: Any = self.site.stages.get("balloon")
         if state in ("high", "soft") and balloon is not None:
-            excess = np.minimum(excess, balloon.shortfall())
+            excess = np.minimum(excess, balloon.shortfall(goal))
         for vm in np.flatnonzero(excess):
             self._page_out(int(vm), int(min(excess[vm], host.vm.sole[vm])))
 

@@ -37,9 +37,10 @@ from tracekit.modules.machine.residency import populate, unshare, use
 
 
 @entry
-def scan(h, p, s, v, d, vm, budget):
-    """Scan up to ``budget`` pages of a VM. Returns how many the policy named."""
+def scan(h, p, s, v, d, vm, budget, first, gap):
+    """Scan up to ``budget`` pages of a VM, due from ``first`` on, ``gap`` ns apart. Returns how many the policy named."""
     for scanned in range(budget):
+        d.now[0] = np.int64(first + scanned * gap)
         page = due(s, v, vm)
         if page < 0:
             return scanned

@@ -6,6 +6,7 @@ once. The table of frames, reference counts, copy-on-write and the accounts are 
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -20,9 +21,10 @@ from tracekit.schema import CHURN, DISCOVERY, SAVINGS
 from tracekit.units import PAGE_BYTES
 
 
-def vm_pace(rate: float, total: float, vms: int) -> float:
-    """Pages a second scanned of each of ``vms`` VMs: its own rate, or its part of the total (50 and 200 in ESX's guide)."""
-    return min(rate, (total or 4 * rate) / max(vms, 1))
+def vm_paces(rate: float, total: float, own: np.ndarray) -> np.ndarray:
+    """Pages a second scanned of each VM: its own rate, or else (−1) the common one; less of each if all together exceed the total."""
+    rates = np.where(own < 0, rate, own)
+    return rates * min(1.0, (total or 4 * rate) / max(rates.sum(), 1e-9))  # 50 and 200 pages/s in ESX's guide
 
 
 DOMAIN = param("host", "who may share: all of the host, or VMs of one tenant, of one salt ([[vm]] salt), or no two VMs", choices=LEVELS)
@@ -84,35 +86,42 @@ class Sharing(Module):
 
     def start(self, kernels: ModuleType, states: Mapping[str, Any]) -> None:
         given = [states[name] for name in ("host", "paging", "sharing", "sharing_host", "discovery")]
-        self._scan_pages = lambda vm, budget: kernels.scan(*given, vm, budget)
-        self._scan_pages(0, 0)  # compiles it
+        self._scan_pages = lambda vm, budget, first, gap: kernels.scan(*given, vm, budget, first, gap)
+        self._scan_pages(0, 0, 0.0, 0.0)  # compiles it
         self._savings = Savings(states["host"], self.site.trace.zero_digest)
         self._savings.count(self.site.origin)  # likewise
 
-    @property
-    def pace(self) -> float:
-        """Pages a second scanned of each VM."""
-        return vm_pace(self.params.rate, self.params.total, len(self._vms))
+    @cached_property
+    def _paces(self) -> dict[int, float]:
+        """Pages a second scanned, by VM."""
+        paces = vm_paces(self.params.rate, self.params.total, self.site.vm_options["scan_rate"][self._vms])
+        return dict(zip(self._vms, paces.tolist(), strict=True))
 
     def clocks(self) -> Mapping[str, int]:
-        scans = type(self).due is not Sharing.due and self.pace > 0
+        scans = type(self).due is not Sharing.due and any(self._paces.values())
         return {"scan": self.params.period} if scans else {}
 
     def scan(self, now: int, vm: int, budget: int) -> None:
         """Scan up to ``budget`` pages of a VM at trace time ``now``."""
-        self._discovery.now[0] = now
-        self._scan_pages(vm, budget)
+        self._scan_pages(vm, budget, float(now), 0.0)
 
-    def control(self, now: int, due: Collection[str], out: Out) -> None:
-        # What should have been scanned by now, less what was: no rounding error builds up.
-        quota = int(self.pace * (now - self.site.origin) // 1e9)
-        for vm in self._vms:
-            budget = quota - int(self._scanned[vm])
-            if budget > 0:
-                self.scan(now, vm, budget)
+    def catch_up(self, now: int) -> None:
+        """Scan what should have been scanned by now and was not: no rounding error builds up. Each page's scan counts as of when it
+        was due, so that neither the pages found by a moment nor the time that it took depend on how often the scanner runs."""
+        origin = self.site.origin
+        for vm, pace in self._paces.items():
+            quota, scanned = int(pace * (now - origin) // 1e9), int(self._scanned[vm])
+            if quota > scanned:
+                gap = 1e9 / pace
+                self._scan_pages(vm, quota - scanned, origin + (scanned + 1) * gap, gap)
                 self._scanned[vm] = quota
 
+    def control(self, now: int, due: Collection[str], out: Out) -> None:
+        self.catch_up(now)
+
     def report(self, now: int, out: Out) -> None:
+        if "scan" in self.clocks():
+            self.catch_up(now)  # a report may fall between two runs of the scanner
         host = self.site.host
         counts = self._savings.count(now) | {name: host.vm[name] for name in ("scanned", "merged", "false_matches", "breaks")}
         for i in [*self._vms, -1]:

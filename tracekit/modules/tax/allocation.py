@@ -165,7 +165,7 @@ class Allocation(Module):
         changed = self._states.advance(self._free(), self._usable())
         self.site.host.state[0] = self._states.index
         self._worst = max(self._worst, self._states.level)
-        if anew or changed:
+        if anew or changed or ("state" in due and self._outdated()):
             self._retarget()
         if changed:
             self._tell(now, "*", "state", out)
@@ -272,6 +272,14 @@ class Allocation(Module):
         """Targets that bring free memory back to its aim, counting on what sharing saves and compressed pages hold now."""
         host = self.site.host
         host.target[:] = self.divide(*self._bounds(), self._memory() + saved(host))
+
+    def _outdated(self) -> bool:
+        """Whether memory is short and targets count on savings that are gone, by more than a hundredth of the memory.
+
+        Nobody need then be above its target, and neither balloon nor paging would do anything.
+        """
+        beyond = int(self.site.host.target.sum()) - self._memory() - saved(self.site.host)
+        return self._states.name != "high" and beyond > self._states.hundred(self._usable()) / 100
 
     def _entitled(self) -> np.ndarray:
         shares = self.site.host.shares

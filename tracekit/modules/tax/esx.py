@@ -7,6 +7,7 @@ import numpy as np
 from tracekit.module import param
 from tracekit.modules.tax.allocation import Allocation
 from tracekit.modules.tax.targets import idle_price
+from tracekit.scenario import MOST_TAX, NOT_ALL
 
 
 class IdleTax(Allocation):
@@ -16,9 +17,12 @@ class IdleTax(Allocation):
 
     @dataclass(frozen=True)
     class Params(Allocation.Params):
-        # τ = 1 would make an idle page infinitely dear: a VM could lose all it does not touch at once (section 5.2).
         rate: float = param(
-            0.75, "tax rate τ: the part of an idle page's worth that is taken; 0 is pure shares, 1 is not defined", low=0.0, high=1 - 2**-20
+            0.75,
+            "tax rate τ: the part of an idle page's worth that is taken; 0 is pure shares, 1 is not defined",
+            low=0.0,
+            high=MOST_TAX,
+            why=NOT_ALL,
         )
 
     def price(self, shares: np.ndarray, pages: np.ndarray, active: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ class Regions(NamedTuple):
     """Columns are regions in order of address; one more than there can be, so that each has a next one's start."""
 
     number: np.ndarray  # int64 by VM: how many there are
-    before: np.ndarray  # int64 by VM: how many there were when they were last to be split
+    before: np.ndarray  # int64 by VM: how many there were when they were last split
     start: np.ndarray  # int64 (vm, region): first page, within the VM; the end of the VM after the last
     accesses: np.ndarray  # int64 (vm, region): samples found accessed in the running aggregation
     last: np.ndarray  # int64 (vm, region): that of the aggregation before
@@ -121,10 +121,10 @@ def _cut(r, vm, size):
 def split(r, vm):
     """Split each region at random in two, or in three if few regions have not become more; not beyond the most."""
     count, most = r.number[vm], r.start.shape[1] - 1
-    parts = 3 if r.before[vm] == count and count < most // 3 else 2
-    r.before[vm] = count
     if count > most // 2:
         return
+    parts = 3 if r.before[vm] == count and count < most // 3 else 2
+    r.before[vm] = count
     start, last, age = r.start[vm], r.last[vm], r.age[vm]
     total = np.int64(0)
     for i in range(count):
