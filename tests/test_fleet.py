@@ -137,7 +137,7 @@ def test_real_captures_by_processes(real, tmp_path):
     """Equal to what ``inspect`` says of each; counted anew only where something is missing; labels from a file."""
     labels = tmp_path / "labels.csv"
     labels.write_text("vm,tenant,rack\n*,us,1\nten-clones/*,them,\nnginx-*,us,2\n")
-    arguments = ("dedup", *real, "--labels", labels, "--host-memory", "600MiB", "-o", tmp_path / "out", "--format", "json")
+    arguments = ("dedup", *real, "--labels", labels, "--host-memory", "600MiB", "-o", tmp_path / "out", "--format", "json", "--jobs", 1)
     first = run(*arguments)
     assert first.code == 0, first.err
     sharing = pl.read_parquet(tmp_path / "out" / "sharing.parquet")
