@@ -9,10 +9,12 @@ of wall time, if every page that goes through the swap takes PAGE_TIME and the p
 over the 297 866 pages that the real guest wrote in them. What is told by the fit is therefore how the pages spread over
 the phases, not their sum.
 
-What it finds. At the trace's pace a guest under LRU pages out 5.4 times as much as the real one and one under random 3.7
-times: the program's loop is larger than what is left of the memory, so LRU misses every page of it, twice a second, which
-the real guest's swap could not carry. Slowed down both page out what 12 s of that swap allow, whatever the policy: the real
-counts measure the speed of the swap, and cannot tell the policies apart. What is left is 66, 36, 11, 4 and 3 % too many
+What it finds. At the trace's pace a guest pages out more than the real one by a factor of 3.7 (random), 4.2 (the two-list LRU,
+as the real one has), 5.0 (trimming) or 5.3 to 5.4 (CLOCK, the multi-gen LRU, LRU): the program's loop is larger than what is left
+of the memory, so LRU misses every page of it, twice a second, which the real guest's swap could not carry. In the first phase,
+where the loop nearly fits, they differ most: 2.7 (random), 3.8 (two-list), 6.6 (trimming), 8.6 to 9.3 (the others). Slowed
+down all page out what 12 s of that swap allow, whatever the policy: the real counts measure the speed of the swap, and cannot
+tell the policies apart. What is left is 66, 36, 11, 4 and 3 % too many
 after each phase. The phase of 128 MiB is 30 000 pages over: for three seconds after the first inflation the real guest
 hardly ran at all (its own log pauses), which its counters do not explain; then its rate rose to that of the later phases.
 The phase of 96 MiB is 9 000 over and those of 80 and 112 MiB are 17 000 and 11 000 under: the real price of a page was not
