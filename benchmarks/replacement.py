@@ -2,8 +2,8 @@
 
 Figures in M accesses/s, medians of several rounds: libCacheSim over its own binary records; our kernel alone over chunks in
 memory; *sparse*, the kernel and the numbering of 64-bit page ids before it; and a whole replay from Parquet, decoding and
-all. Misses must be equal, or the run stops (LIRS: see its docstring). By default one trace is synthetic, and comes twice:
-its page numbers in random order, and numbered by first touch.
+all. Misses must be equal, or the run stops (LIRS: see its docstring). By default two traces are synthetic: Zipf's law, with
+page numbers in random order and numbered by first touch, and a mix with a loop and a scan (mix.toml), by first touch.
 Usage: python benchmarks/replacement.py [--rounds N] [--policies A,B] [FILE.access.parquet …]
 """
 
@@ -61,7 +61,8 @@ def main() -> None:
         files = given.files
         if not files:
             zipf = synthesize("zipf", folder, accesses=10_000_000, pages=1 << 20)[0]
-            files = [TRACES / "balloon-workload.access.parquet", zipf, _by_first_touch(zipf)]
+            mix = _by_first_touch(synthesize(Path(__file__).with_name("mix.toml"), folder)[0])
+            files = [TRACES / "balloon-workload.access.parquet", zipf, _by_first_touch(zipf), mix]
         columns = "".join(f"{name:>12}" for name in ("libCacheSim", "kernel", "sparse", "replay", "kernel ÷", "sparse ÷", "replay ÷"))
         print(f"{'trace':18}{'policy':9}{'frames':>8}{columns}")
         for file in map(str, files):
