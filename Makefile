@@ -1,7 +1,5 @@
 PYTHON ?= python3
 BIN = .venv/bin
-# Tests of many stages on few rows: to compile each combination would take minutes, and results are the same without.
-UNCOMPILED = $(patsubst %,tests/test_%.py,schemes savings storm balloon allocation cost)
 
 help:                ## say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /make \1	/p' Makefile | expand -t 16
@@ -19,8 +17,8 @@ docs: .venv/ready    ## write the reference out of the code and build the site i
 	$(BIN)/zensical build --strict --clean
 
 test: .venv/ready    ## run the tests
-	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -n 2 --dist worksteal -m 'not slow' $(UNCOMPILED)
-	$(BIN)/pytest -n 2 --dist worksteal -m 'not slow' $(UNCOMPILED:%=--ignore=%)
+	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -n 2 --dist worksteal -m 'uncompiled and not slow'
+	$(BIN)/pytest -n 2 --dist worksteal -m 'not uncompiled and not slow'
 
 test-slow: .venv/ready ## run the tests that take minutes
 	$(BIN)/pytest -m slow

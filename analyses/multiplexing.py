@@ -1,12 +1,12 @@
 """Are the peaks of VMs uncorrelated, and how many more VMs fit on a host for it, at a given slowdown?
 
-Peaks. Method: the working sets of all VMs over time, one window long (table ``working_set`` of watch.working-set). If n VMs are
+Method: of peaks, the working sets of all VMs over time, one window long (table ``working_set`` of watch.working-set). If n VMs are
 put on a host, a host for the sum of their peaks never lacks memory; a host for the peak of their sum lacks none either, and is
 smaller if peaks do not coincide. For each number n of VMs, over all ways to choose them (or DRAWS of them, drawn): the mean
 correlation of pairs, and the two sizes. Shifting the VMs against one another in time (circularly, DRAWS times) gives what the
 same VMs would need if their peaks had nothing to do with one another; the captured order is compared with that.
 
-How many fit. Method: replays. ``tracekit consolidate`` puts 1, 2, 3, … copies of the captured VMs on one host, each begun at a
+How many fit is found by replays. ``tracekit consolidate`` puts 1, 2, 3, … copies of the captured VMs on one host, each begun at a
 random moment, a capture for each seed of these moments; all are replayed on one host (a ``tax`` preset with ``--memory``), and
 faults are priced by report/cost.py. A number of VMs fits if the slowest VM is no slower than ``slowdown``, on average over the
 seeds, and all smaller numbers fit; it fits surely if the upper end of the 95 % interval over the seeds (Student's t) is no

@@ -26,6 +26,8 @@ from tracekit.modules.tax.states import States, min_free
 from tracekit.modules.tax.targets import idle_price, next_state, revoke
 from tracekit.scenario import load_preset, variants
 
+pytestmark = pytest.mark.uncompiled
+
 vms = st.lists(st.tuples(st.integers(1, 500), st.integers(0, 12), st.integers(0, 20), st.integers(0, 30)), min_size=1, max_size=4)
 
 

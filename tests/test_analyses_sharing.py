@@ -73,6 +73,7 @@ def test_production_and_domains():
     still = frame.filter((pl.col("why") == "still") & (pl.col("variant") == frame["variant"][0]))
     shared = results.savings.filter(pl.col("variant") == frame["variant"][0]).group_by("vm").last().collect()
     assert still["pages"].sum() == shared.filter(pl.col("vm") == "*")["shared"].item()
+    check(frame, "sharing_churn")
     assert analysis.chart(frame).to_dict()["facet"]
 
 

@@ -51,6 +51,7 @@ def test_the_idle_vm_shrinks_as_the_equilibrium_says_and_the_busy_one_gains(taxe
     late = frame.filter((pl.col("vm") == "busy") & (pl.col("t") > 200)).group_by("rate").agg(pl.col("page_ins").sum())
     ins = dict(late.iter_rows())
     assert ins[0.75] < 0.1 * ins[0]
+    check(both, "idle_tax")
     assert analysis.chart(both).to_dict()["hconcat"]
 
 
@@ -160,8 +161,9 @@ def test_vms_that_take_turns_need_half():
 def told(**tables):
     """Results as a replay of two seeds of one to four VMs might have given them."""
     results = Results()
-    for name, rows in tables.items():
-        results._add(name, "v", pl.LazyFrame(rows))
+    for trace in {row["trace"] for row in tables["runs"]}:
+        mine = {name: pl.LazyFrame([row for row in rows if row["trace"] == trace]) for name, rows in tables.items()}
+        results._cells[trace, "v"] = mine
     return results
 
 

@@ -13,6 +13,8 @@ from tracekit.errors import ScenarioError, TraceError
 from tracekit.modules.reclamation.balloon import parse_schedule
 from tracekit.modules.reclamation.guest import guest_policy
 
+pytestmark = pytest.mark.uncompiled
+
 PAGE = 4096
 VMS = {"a": 12, "b": 7}
 

@@ -8,6 +8,8 @@ from make_trace import write
 import tracekit
 from tracekit.report.cost import Costs, over_seeds, slowdowns, stall, student
 
+pytestmark = pytest.mark.uncompiled
+
 COUNTS = ("cold", "minor", "major", "double_paged", "page_outs", "shared_out", "breaks", "guest_major", "guest_page_outs")
 
 

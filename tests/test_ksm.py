@@ -121,6 +121,7 @@ def test_counters_equal_the_twins(first, changes, most, zero_pages, smart, acros
     assert results.table("ksm").select(COUNTERS).collect().to_dicts() == expected
 
 
+@pytest.mark.uncompiled
 def test_only_advised_pages_are_merged_until_the_guest_takes_it_back(tmp_path):
     rows = [{"kind": "event", "vm": "a", "what": "madvise", "a": 2, "b": 4}]
     rows += [{"kind": "content", "vm": "a", "ppn": i, "digest": 5} for i in range(7)]

@@ -12,6 +12,8 @@ import tracekit
 from tracekit.kernel import entry
 from tracekit.modules.sharing.groups import SUMS, enter, leave, make_groups
 
+pytestmark = pytest.mark.uncompiled
+
 
 @entry
 def come(g, key, zero, vm):

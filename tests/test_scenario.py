@@ -170,6 +170,7 @@ def test_options_that_cannot_be(table, said):
     assert said in str(refused.value).replace("\\", "")
 
 
+@pytest.mark.uncompiled
 def test_host_and_replay_sections_do_what_they_say(tmp_path):
     trace = write(tmp_path / "x.access.parquet", "access", 64, {"a": 64}, t=np.arange(64) * 10**9, ppn=np.arange(64))
     file = tmp_path / "s.toml"

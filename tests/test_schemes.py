@@ -15,6 +15,8 @@ from tracekit.errors import ScenarioError, TraceError
 from tracekit.inspect import inspect_trace
 from tracekit.trace import open_trace
 
+pytestmark = pytest.mark.uncompiled
+
 SECOND = 10**9
 VMS = {"a": 4, "b": 4, "c": 4}
 

@@ -129,12 +129,14 @@ def test_sharing_under_memory_pressure_equals_the_twins(rows, frames):
     check_against_twin(rows, "share-everything", "lru", frames)
 
 
+@pytest.mark.uncompiled
 @settings(max_examples=40, deadline=None)
 @given(both)
 def test_sharing_with_memory_for_everything_equals_the_twins(rows):
     check_against_twin(rows, "share-everything", "unbounded", 0)
 
 
+@pytest.mark.uncompiled
 @settings(max_examples=20, deadline=None)
 @given(both, st.sampled_from([1, 3, 11]))
 def test_never_sharing_equals_the_twins(rows, frames):
@@ -149,6 +151,7 @@ def test_the_last_page_on_a_shared_frame_keeps_it_without_a_break(tmp_path):
     assert (whole["breaks"], whole["shared"], whole["reclaimed"]) == (1, 0, 0)
 
 
+@pytest.mark.uncompiled
 @pytest.mark.parametrize("stale", [False, True])
 def test_a_page_is_shared_before_it_is_paged_out(stale, tmp_path):
     """The victim, never scanned, equals a hint: it is shared instead. If the hint's page has changed it is paged out."""

@@ -8,6 +8,8 @@ from reference import save
 import tracekit
 from tracekit.errors import ScenarioError
 
+pytestmark = pytest.mark.uncompiled
+
 SECOND = 10**9
 VMS = {"a": 30, "b": 30}
 

@@ -137,6 +137,7 @@ def test_the_pool_and_its_tiers_equal_the_twins(steps, frames, pool, accept, rem
     compare(timed(steps), "zswap", frames, pool, accept, remote, disk, *mark, batch)
 
 
+@pytest.mark.uncompiled
 @settings(max_examples=15, deadline=None)
 @given(steps, st.integers(1, 15), st.integers(0, 3), st.sampled_from([(100, 5), (80, 5)]))
 def test_remote_memory_equals_the_twins(steps, frames, remote, mark):
@@ -233,6 +234,7 @@ def test_bad_parameters_are_refused_in_one_sentence(own, said):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.uncompiled
 def test_targets_leave_room_for_the_pool(tmp_path):
     """With an allocation stage, what the targets add up to shrinks by the frames that the pool holds."""
     tables = testing._scenario(Zswap, {"pool": 50, "start": 60, "incompressible": 0})
