@@ -38,7 +38,7 @@ class Group(NamedTuple):
 
 
 class Comparison:
-    """A comparison of the variants of results: ``summary``, ``differences``, ``front``, ``reasons``, ``pivot``, ``chart``."""
+    """A comparison of the variants of results: ``summary``, ``differences``, ``front``, ``reasons``, ``pivot``."""
 
     def __init__(self, results: "Results", by: str | None = None, metric: str | None = None, baseline: Any = None):
         _check_traces(results)
