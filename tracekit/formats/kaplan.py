@@ -80,7 +80,7 @@ def _batches(held: list[tuple[int, int, int]], memory: bytearray, tally: Tally) 
         tally.drop("page that leaves", np.count_nonzero(leaves))
         yield {"t": record[~leaves], "page": page[~leaves]}
         return
-    digest, begin, seen = images.hashed(0, memory, tally)["digest"], 0, set[int]()
+    digest, begin, seen = images.hashed(0, memoryview(memory), tally)["digest"], 0, set[int]()
     for i, each in enumerate([*page.tolist(), -1]):
         if each < 0 or each in seen:  # a batch of contents has no page twice
             yield {"t": record[begin:i], "page": page[begin:i], "digest": digest[begin:i]}
