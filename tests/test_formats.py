@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -383,6 +384,21 @@ def test_memory_that_is_told_is_kept_to(tmp_path):
     with pytest.raises(TraceError, match="give a larger --memory"):
         import_files([tmp_path / "y.txt"], tmp_path / "y.access.parquet", Options(memory=4096))
     assert not (tmp_path / "y.access.parquet").exists()
+
+
+def test_names_and_files_of_odd_sorts(tmp_path):
+    """A name that is no UTF-8, a byte order mark, line ends of DOS; and what is no file at all."""
+    odd = tmp_path / os.fsdecode(b"caf\xe9.txt")
+    odd.write_bytes(b"\xef\xbb\xbf S 1fff0006e8,8\r\n S 1fff0006e8,8\r\n")
+    done = import_files([odd], tmp_path / "x.access.parquet")
+    assert (done.rows, done.dropped) == (2, {})
+    metadata = TraceFile(done.path).metadata
+    assert metadata is not None
+    assert metadata.vms[0].name == "caf\ufffd"
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(TraceError, match="is no file"):
+            import_files([path], tmp_path / "y.access.parquet", Options(format="lackey"))
 
 
 def test_no_record_is_believed_to_be_of_any_length(tmp_path):

@@ -14,7 +14,7 @@ from tracekit.formats import known
 from tracekit.formats.format import Columns, Format, Tally
 from tracekit.formats.parquet import Imported, import_parquet
 from tracekit.formats.sink import Sink, columns_of
-from tracekit.formats.source import Source
+from tracekit.formats.source import Source, text_of
 from tracekit.metadata import Metadata, VmInfo, infer_capabilities, provenance
 from tracekit.schema import KINDS, ZERO_DIGEST
 from tracekit.tracewriter import TraceWriter
@@ -103,7 +103,7 @@ def _import(format: Format, sources: list[Source], out: Path, options: Options) 
         raise TraceError(f"{sources[0].path}: holds no {kind} record of format {format.name}{_dropped(tally)}")
     names = columns_of(KINDS[kind], first[2])
     vm = options.vm or sources[0].name.partition(".")[0] or "vm"
-    capture = options.capture or out.name.removesuffix(".parquet").removesuffix(f".{kind}")
+    capture = options.capture or text_of(out.name).removesuffix(".parquet").removesuffix(f".{kind}")
     interval = options.interval_ns if options.interval_ns is not None else SNAPSHOT_NS if format.series else RECORD_NS
     placeholder = Metadata(kind, capture, (VmInfo(vm, 1),), ())
     with TraceWriter(out, placeholder, names, "import", late=True) as writer:
@@ -151,7 +151,7 @@ def _metadata(
         notes.append("VM sizes are the largest page + 1")
     elif (most := max(sink.sizes.values())) > pages:
         raise TraceError(f"{sources[0].path}: {most} pages of one VM are used, more than the {pages} of its memory; give a larger --memory")
-    read: list[dict[str, Any]] = [{"file": source.path.name, "bytes": source.bytes} for source in sources]
+    read: list[dict[str, Any]] = [{"file": text_of(source.path.name), "bytes": source.bytes} for source in sources]
     if not format.series:  # images are large, and their digests are in the rows
         for source, entry in zip(sources, read):
             entry["xxh3_64"] = source.digest()

@@ -206,3 +206,22 @@ def hex_lists(data, begin, end, most, counts, numbers):
             at = after + 1
         counts[row] = -1 if found == first and stop > begin[row] else found - first
     return found
+
+
+@entry
+def encode(keys, table, codes, firsts):
+    """Number distinct keys as they come: ``codes`` by row, and in ``firsts`` the row at which each came first. Returns how many.
+
+    ``table`` is −1, and of a power of two of places, more than there are keys.
+    """
+    mask, found = table.size - 1, 0
+    for row in range(keys.size):
+        at = np.int64(keys[row] & np.uint64(mask))
+        while table[at] >= 0 and keys[firsts[table[at]]] != keys[row]:
+            at = (at + 1) & mask
+        if table[at] < 0:
+            table[at] = found
+            firsts[found] = row
+            found += 1
+        codes[row] = table[at]
+    return found

@@ -25,7 +25,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from tracekit.formats import line_kernels as kernels
 from tracekit.formats.source import BLOCK_BYTES, Stream
@@ -34,6 +33,7 @@ _NUMBERS = {"hex": kernels.HEX, "dec": kernels.DEC, "int": kernels.INT, "char": 
 #: Operations whose field takes two columns: a hash, and where the text lies.
 _TEXTS = (kernels.WORD, kernels.FIND, kernels.REST)
 _HEAD = "{head}"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _PIECES = re.compile(r"\{(\*)\}|\{(\w+):(\w+)\}|( +)|((?:\{\{|[^{ ])+)")
 
 
@@ -160,12 +160,10 @@ class Parsed:
     def texts(self, name: str) -> tuple[np.ndarray, list[str]]:
         """A word or span by row, as codes (int32) and the texts they stand for. Told apart by 64-bit hashes."""
         place = self._patterns._columns[name]
-        encoded: Any = pa.array(self[name]).dictionary_encode()
-        codes = encoded.indices.to_numpy(zero_copy_only=False)
-        first = np.zeros(len(encoded.dictionary), np.int64)
-        first[codes[::-1]] = np.arange(len(codes))[::-1]
-        spans = self._values[first, place + 1] if len(codes) else np.empty(0, np.uint64)
-        return codes, [self._text(int(span)) for span in spans]
+        codes, firsts = np.empty(len(self), np.int32), np.empty(len(self), np.int64)
+        table = np.full(2 << len(self).bit_length(), -1, np.int32)
+        found = kernels.encode(self[name], table, codes, firsts)
+        return codes, [self._text(int(span)) for span in self._values[firsts[:found], place + 1]]
 
     def spans(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Begin and end in the block of a word or span by row (int64 each)."""
@@ -190,7 +188,9 @@ def whole_lines(stream: Stream, tally: Any) -> Iterator[np.ndarray]:
     """Blocks of whole lines; a last one without an end, and any of more than ``BLOCK_BYTES``, are dropped."""
     rest = b""
     overlong = False
-    while piece := stream.read(BLOCK_BYTES):
+    first = stream.read(BLOCK_BYTES).removeprefix(_BYTE_ORDER_MARK)
+    while piece := first or stream.read(BLOCK_BYTES):
+        first = b""
         cut = piece.rfind(b"\n") + 1
         if not cut:
             overlong = overlong or len(rest) + len(piece) > BLOCK_BYTES
@@ -206,3 +206,5 @@ def whole_lines(stream: Stream, tally: Any) -> Iterator[np.ndarray]:
             yield np.frombuffer(block, np.uint8)
     if rest.strip() or overlong:
         tally.drop("last line without an end", 1)
+    if stream.cut:
+        tally.drop(stream.cut, 1)

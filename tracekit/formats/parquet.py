@@ -16,6 +16,7 @@ from tracekit.errors import TraceError
 from tracekit.formats.clock import Clock
 from tracekit.formats.mapping import Source, resolve
 from tracekit.formats.numbering import Numbering
+from tracekit.formats.source import text_of
 from tracekit.metadata import MAX_PPN, Metadata, VmInfo, infer_capabilities, provenance
 from tracekit.schema import KINDS, Column
 from tracekit.tracefile import ARROW
@@ -65,7 +66,7 @@ def import_parquet(
         kind, sources = resolve(mapping, parquet.schema_arrow.names, kind, called or source)
         importer = _Importer(called or source, parquet, kind, sources, sort)
         importer.survey()
-        return importer.write(out, capture or out.name.removesuffix(".parquet").removesuffix(f".{kind}"), mapping)
+        return importer.write(out, capture or text_of(out.name).removesuffix(".parquet").removesuffix(f".{kind}"), mapping)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise TraceError(f"{called or source}: cannot be read as Parquet ({said}); is it there, whole, and of this format?") from None
@@ -131,7 +132,7 @@ class _Importer:
             digest="as in the source",
             provenance=provenance(
                 {"map": dict(mapping), "sort": self._sort},
-                source={"file": self._path.name, "xxh3_64": _digest_of(self._path)},
+                source={"file": text_of(self._path.name), "xxh3_64": _digest_of(self._path)},
                 first_t=str(self._clock.origin),
                 rows_dropped=done.dropped,
                 notes=[*done.notes, "VM sizes are the largest page + 1"],

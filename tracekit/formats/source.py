@@ -4,6 +4,7 @@ import gzip
 import lzma
 import mmap
 import os
+import stat
 import zlib
 from collections.abc import Iterator
 from functools import cached_property
@@ -32,8 +33,11 @@ class Source:
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path)
         try:
-            if self.path.is_dir():
+            mode = self.path.stat().st_mode
+            if stat.S_ISDIR(mode):
                 raise TraceError(f"{self.path}: is a directory; name the files in it")
+            if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):  # parts are read several times, which a pipe does not stand
+                raise TraceError(f"{self.path}: is no file; write what comes out of it to one first")
             with open(self.path, "rb") as file:
                 magic = file.read(6)
                 self.bytes = file.seek(0, os.SEEK_END)
@@ -47,7 +51,7 @@ class Source:
     @property
     def name(self) -> str:
         """The file's name without the ending that tells how it is compressed."""
-        name = self.path.name
+        name = text_of(self.path.name)
         stem, _, ending = name.rpartition(".")
         return stem if self.packing and ending in ("gz", "xz", "zst") else name
 
@@ -66,6 +70,11 @@ class Source:
             while block := handle.read(1 << 20):
                 digest.update(block)
         return digest.hexdigest()
+
+
+def text_of(name: str) -> str:
+    """A file's name as text that can be stored: what is no UTF-8 is replaced."""
+    return os.fsencode(name).decode(errors="replace")
 
 
 class Stream:

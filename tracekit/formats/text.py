@@ -11,7 +11,7 @@ LINES = 400
 
 def first_lines(source: Source) -> list[bytes]:
     """The first whole lines of a file; none if it is no text."""
-    head = source.head
+    head = source.head.removeprefix(b"\xef\xbb\xbf")
     if b"\0" in head[:4096]:
         return []
     return head[: head.rfind(b"\n") + 1].splitlines()[:LINES]
