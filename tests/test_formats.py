@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import struct
 import subprocess
 import sys
 import zlib
@@ -26,6 +27,7 @@ from tracekit.formats import images
 from tracekit.formats.importer import Options, import_files, recognise
 from tracekit.formats.known import FORMATS, TABLES
 from tracekit.formats.source import Source
+from tracekit.formats.struct import record_of
 from tracekit.tracefile import TraceFile
 
 NAMES = sorted(MADE)
@@ -188,6 +190,43 @@ def test_csv_by_a_column_map(tmp_path):
         with pytest.raises(TraceError, match=r"x\.csv"):
             import_files([tmp_path / "x.csv"], out, Options(mapping=mapping))
         assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
+
+
+RECORD = struct.Struct("<QxxIHB")
+
+
+@pytest.mark.parametrize("cut", [0, 1, 16, 17, 35])
+def test_binary_records_by_a_column_map(cut, tmp_path):
+    told = [(10**12 + i, (7 + i % 3) * 4096, i % 2, i) for i in range(6)]
+    raw = b"".join(RECORD.pack(*row) for row in told)
+    (tmp_path / "x.bin").write_bytes(raw[: len(raw) - cut])
+    options = Options("struct:<Q2xIHB", mapping={"t": "f1*1000", "ppn": "f2/4096", "write": "f3", "vm": "'a'"})
+    done = import_files([tmp_path / "x.bin"], tmp_path / "x.access.parquet", options)
+    whole = told[: (len(raw) - cut) // RECORD.size]
+    assert pl.read_parquet(done.path).select("t", "ppn", "write").rows() == [
+        ((t - 10**12) * 1000, address // 4096, write == 1) for t, address, write, _ in whole
+    ]
+    assert done.dropped == ({"incomplete last record": 1} if cut % RECORD.size else {})
+    metadata = TraceFile(done.path).metadata
+    assert metadata is not None
+    assert metadata.provenance["rows_dropped"] == done.dropped
+
+
+@given(st.text("<>=xbBQIfd019sp", max_size=12))
+def test_any_layout_is_that_of_struct_or_refused(text):
+    try:
+        record = record_of(f"struct:{text}")
+    except TraceError:
+        return
+    plain = text if text[:1] in "<>=" else "<" + text
+    assert record.itemsize == struct.calcsize(plain)
+    assert len([name for name in record.names or () if name[0] == "f"]) == len(struct.unpack(plain, bytes(record.itemsize)))
+
+
+def test_perfs_own_record_is_not_guessed_at(tmp_path):
+    (tmp_path / "perf.data").write_bytes(b"PERFILE2" + bytes(200))
+    with pytest.raises(TraceError, match="perf script"):
+        import_files([tmp_path / "perf.data"], tmp_path / "x.access.parquet")
 
 
 # ------------------------------------------------------------------------------------------------ what tools really print

@@ -20,7 +20,7 @@ def import_(
     mapping: Annotated[
         str | None,
         typer.Option(
-            "--map", help="For csv, parquet: t=time*1000,ppn=addr/4096,vm='guest': trace column = source column, scaled or literal."
+            "--map", help="For csv, parquet, struct: t=time*1000,ppn=addr/4096,vm='guest': trace column = source column, scaled or literal."
         ),
     ] = None,
     kind: Annotated[str | None, typer.Option(help="access, content, io or event. [default: as the output is named, or the first]")] = None,
@@ -41,6 +41,7 @@ def import_(
             yields = known.FORMATS[name].yields if name in known.FORMATS else "any columns, by a column map (--map)"
             kinds = ", ".join(known.FORMATS[name].kinds) if name in known.FORMATS else "any"
             print(f"{name:18} {kinds:10} {yields}")
+        print(f"{'struct:<IQIq':18} {'any':10} binary records described as Python's struct does, columns f1, f2, … by a column map (--map)")
         return
     if out is None:
         raise typer.BadParameter("name the trace file to write", param_hint="-o")

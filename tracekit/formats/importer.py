@@ -10,7 +10,7 @@ from typing import Any
 
 from tracekit.digest import page_digests
 from tracekit.errors import TraceError, nearest
-from tracekit.formats import known
+from tracekit.formats import known, struct
 from tracekit.formats.format import Columns, Format, Tally
 from tracekit.formats.parquet import Imported, import_parquet
 from tracekit.formats.sink import Sink, columns_of
@@ -61,7 +61,7 @@ def import_files(files: Sequence[str | os.PathLike[str]], out: str | os.PathLike
     if isinstance(format, str):
         return _import_table(format, sources, out, options)
     if options.mapping:
-        raise TraceError(f"{sources[0].path}: is {format.name}, whose columns are known; --map is for csv and parquet")
+        raise TraceError(f"{sources[0].path}: is {format.name}, whose columns are known; --map is for csv, parquet and struct:…")
     for source in sources[1:]:
         other = recognise(source, options.format)
         if other is not format:
@@ -71,16 +71,18 @@ def import_files(files: Sequence[str | os.PathLike[str]], out: str | os.PathLike
 
 
 def recognise(source: Source, name: str | None = None) -> Format | str:
-    """The format of a file, or the one named; "csv" and "parquet" are tables with a column map. Raises TraceError."""
+    """The format of a file, or the one named; "csv", "parquet" and "struct:…" are tables with a column map. Raises TraceError."""
     if name is not None:
-        if name in known.TABLES:
+        if name in known.TABLES or name.startswith(struct.PREFIX):
             return name
         if name not in known.FORMATS:
-            names = [*known.FORMATS, *known.TABLES]
+            names = [*known.FORMATS, *known.TABLES, struct.PREFIX + "…"]
             raise TraceError(f"unknown format {name!r}{nearest(name, names)}; formats are {', '.join(names)}")
         return known.FORMATS[name]
     if source.head[:4] == b"PAR1":
         return "parquet"
+    if source.head[:8] == b"PERFILE2":
+        raise TraceError(f"{source.path}: is perf's own record; print it by perf script, and import that")
     for format in known.FORMATS.values():
         if format.recognise(source):
             return format
@@ -184,6 +186,8 @@ def _import_table(format: str, sources: list[Source], out: Path, options: Option
     given: dict[str, Any] = {"kind": kind, "vm": options.vm, "capture": options.capture, "sort": options.sort}
     if format == "parquet":
         return import_parquet(sources[0].path, out, options.mapping, **given)
+    if format.startswith(struct.PREFIX):
+        return struct.import_struct(sources[0], out, options.mapping, format, **given)
     from tracekit.formats.csv import import_csv
 
     return import_csv(sources[0], out, options.mapping, **given)

@@ -14,10 +14,10 @@ from tracekit.formats import oracle
 from tracekit.formats.format import Columns, Format, Tally
 from tracekit.formats.records import records
 from tracekit.formats.source import Source
+from tracekit.formats.struct import TYPES
 
 _MAGIC = (0x123456789ABCDEF0).to_bytes(8, "little")
-_TYPES = {"b": "i1", "B": "u1", "c": "i1", "h": "<i2", "H": "<u2", "i": "<i4", "I": "<u4", "l": "<i4", "L": "<u4", "q": "<i8", "Q": "<u8",
-          "f": "<f4", "d": "<f8"}  # fmt: skip
+_LETTERS = {"c": "<i1"} | {letter: f"<{kind}" for letter, kind in TYPES.items()}
 #: The bytes from 248 on that say which field (counted from 1; 0: none) is what.
 _ROLES = ("object", "size", "t", "last", "next", "op", "ttl", "tenant", "content")
 _FEATURES = {3: 0, 4: 1, 5: 2, 6: 4, 7: 8, 8: 16}
@@ -45,9 +45,9 @@ def _layout(source: Source) -> tuple[np.dtype, int]:
 def _described(source: Source, text: str) -> np.dtype:
     head = source.head
     roles = {number: role for role, number in zip(_ROLES, head[248:257]) if number}
-    if not text or any(letter not in _TYPES for letter in text):
-        raise TraceError(f"{source.path}: its LCS header describes records as {text!r}; expected letters of {''.join(_TYPES)}")
-    made = np.dtype([(roles.get(i, f"field{i}"), _TYPES[letter]) for i, letter in enumerate(text, 1)])
+    if not text or any(letter not in _LETTERS for letter in text):
+        raise TraceError(f"{source.path}: its LCS header describes records as {text!r}; expected letters of {''.join(_LETTERS)}")
+    made = np.dtype([(roles.get(i, f"field{i}"), _LETTERS[letter]) for i, letter in enumerate(text, 1)])
     if "object" not in (made.names or ()) or made["object"].kind == "f":
         raise TraceError(f"{source.path}: its LCS header names no field of objects; write the file again")
     return made

@@ -45,10 +45,11 @@ def import_parquet(
     capture: str | None = None,
     sort: bool = False,
     called: Path | None = None,
+    lost: Mapping[str, int] | None = None,
 ) -> Imported:
     """Write ``source`` (named ``called`` in what is said of it) as the trace ``out``.
 
-    ``mapping`` is that of ``tracekit.formats.mapping.parse_mapping``.
+    ``mapping`` is that of ``tracekit.formats.mapping.parse_mapping``; ``lost`` is what was dropped on the way to ``source``.
 
     ``kind`` is inferred from the mapped columns, ``vm`` names the one VM of a source that has no such column,
     ``capture`` defaults to the name of ``out``. Times become ns since the first row; timestamps need no scaling. Page
@@ -64,7 +65,7 @@ def import_parquet(
         if vm is not None:
             mapping = {**mapping, "vm": f"'{vm}'"}
         kind, sources = resolve(mapping, parquet.schema_arrow.names, kind, called or source)
-        importer = _Importer(called or source, parquet, kind, sources, sort)
+        importer = _Importer(called or source, parquet, kind, sources, sort, lost or {})
         importer.survey()
         return importer.write(out, capture or text_of(out.name).removesuffix(".parquet").removesuffix(f".{kind}"), mapping)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -73,7 +74,7 @@ def import_parquet(
 
 
 class _Importer:
-    def __init__(self, path: Path, parquet: pq.ParquetFile, kind: str, sources: Mapping[str, Source], sort: bool):
+    def __init__(self, path: Path, parquet: pq.ParquetFile, kind: str, sources: Mapping[str, Source], sort: bool, lost: Mapping[str, int]):
         self._path, self._parquet, self._kind, self._sources, self._sort = path, parquet, kind, sources, sort
         self._columns = [column for column in KINDS[kind].columns if column.name in sources]
         self._clock = Clock(path)
@@ -81,7 +82,7 @@ class _Importer:
         self._texts: dict[str, int] = {}
         self._sizes: dict[str, int] = {}
         self._devices: dict[str, None] = {}
-        self._dropped: dict[str, int] = {}
+        self._dropped = dict(lost)
 
     def survey(self) -> None:
         """First pass: the first time, each VM's size, whether page ids fit, and whether rows are in order."""
