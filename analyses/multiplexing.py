@@ -60,7 +60,7 @@ def _peaks(results: tk.Results, late: float, seed: int) -> pl.DataFrame:
     sizes = results.table("working_set").filter(pl.col("vm") != "*").collect()
     rows = []
     for (trace, window), part in sizes.group_by("trace", "window", maintain_order=True):
-        wide = part.unique(["vm", "t"]).pivot("vm", index="t", values="pages").sort("t").drop_nulls()
+        wide = part.unique(["vm", "t"]).sort("vm", "t").pivot("vm", index="t", values="pages").sort("t").drop_nulls()
         pages = wide.drop("t").to_numpy().astype(float)
         if len(pages) > 1 and "allocation" not in results.names:
             rows += [{"trace": trace, "window": window} | row for row in _by_number(pages, late, np.random.default_rng(seed))]
