@@ -1,5 +1,6 @@
 import os
 import signal
+import select
 import socket
 import threading
 import time
@@ -191,8 +192,8 @@ def test_a_full_disk_is_one_sentence_and_what_was_finished_is_kept(tmp_path: Pat
 
 def test_what_is_no_qmp_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tracekit.capture.qmp.Qmp.__init__.__defaults__", (0.2,))
-    silent, wrong = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
-    for server, name in ((silent, "silent"), (wrong, "wrong")):
+    silent, wrong, dying = (socket.socket(socket.AF_UNIX) for _ in range(3))
+    for server, name in ((silent, "silent"), (wrong, "wrong"), (dying, "dying")):
         server.bind(str(tmp_path / name))
         server.listen()
 
@@ -200,9 +201,15 @@ def test_what_is_no_qmp_socket_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
         client, _ = wrong.accept()
         client.sendall(b"220 mail.example.org ESMTP\r\n")
 
-    threading.Thread(target=greet, daemon=True).start()
+    def die() -> None:
+        select.select([dying], [], [])
+        dying.close()
+
+    for action in (greet, die):
+        threading.Thread(target=action, daemon=True).start()
     (tmp_path / "file").write_text("no socket")
-    for name, said in (("silent", "does not greet"), ("wrong", "does not greet"), ("file", "no QEMU answers"), ("none", "no QEMU answers")):
+    silence, absence = "does not greet", "no QEMU answers"
+    for name, said in (("silent", silence), ("wrong", silence), ("dying", "QEMU went away"), ("file", absence), ("none", absence)):
         done = run("capture", "content", "--qmp", tmp_path / name, "-o", tmp_path / "out")
         assert done.code == 3 and said in done.err and done.err.count("\n") == 1
     silent.close()

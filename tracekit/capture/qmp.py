@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import struct
+from contextlib import suppress
 from typing import Any, Protocol
 
 from tracekit.capture.guardian import Guardian
@@ -87,10 +88,10 @@ class Qmp:
         self._socket.close()
 
     def _line(self) -> bytes:
-        line = self._stream.readline()
-        if not line:
-            raise CaptureError(f"{self.where}: QEMU went away; did the VM end?")
-        return line
+        with suppress(ConnectionError):
+            if line := self._stream.readline():
+                return line
+        raise CaptureError(f"{self.where}: QEMU went away; did the VM end?")
 
 
 def ask_person(monitor: Monitor, line: str) -> str:
