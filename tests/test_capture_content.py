@@ -1,6 +1,6 @@
 import os
-import signal
 import select
+import signal
 import socket
 import threading
 import time
