@@ -10,17 +10,17 @@ the window that DAMON looks at is its aggregation interval, whatever window the 
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tracekit.errors import ScenarioError
-from tracekit.kernel import jit
 from tracekit.module import Duration, Out, Site, param
 from tracekit.modules.machine import window
-from tracekit.modules.tax.accessed import Accessed, accessed, clear, mark
+from tracekit.modules.tax.accessed import clear
 from tracekit.modules.tax.estimator import Estimator
 from tracekit.modules.tax.regions import Regions, aggregate, check, in_use, mean_age, pick, regions, split
+from tracekit.modules.tax.scanner import Bits, OfBits
 from tracekit.schema import DAMON
 from tracekit.units import format_duration
 
@@ -28,14 +28,7 @@ from tracekit.units import format_duration
 SAMPLING = 5 * 10**6
 
 
-class Watched(NamedTuple):
-    """What is kept."""
-
-    truth: window.Window
-    accessed: Accessed
-
-
-class Damon(Estimator):
+class Damon(OfBits):
     """One random page a region and sampling interval; regions merge and split by what is found. Each VM is a context of its own."""
 
     name = "damon"
@@ -63,24 +56,17 @@ class Damon(Estimator):
             )
         return super().setup(site)
 
-    def make(self, truth: window.Window) -> Watched:
+    def make(self, truth: window.Window) -> Bits:
         p, books = self.params, self.site.host.vm
         self._ticks = 0
         self._regions: Regions = regions(books.pages, p.min_regions, p.max_regions, self.site.streams(len(books), "regions"))
         self._limit = np.maximum(books.pages // p.min_regions, 1)
         self._least, self._most = self._regions.number.copy(), self._regions.number.copy()  # regions since the last row
-        self._state = Watched(truth, accessed(self.site.trace.pages, len(books)))
         self._found = books.pages.astype(float)
         with np.errstate(over="ignore"):  # the generator's numbers wrap around when not compiled
             for vm in self.vms:
                 pick(self._regions, vm)
-        return self._state
-
-    @staticmethod
-    @jit
-    def on_access(s, vm, page):
-        window.see(s.truth, vm, page)
-        mark(s.accessed, vm, page)
+        return super().make(truth)
 
     def own_clocks(self) -> Mapping[str, int]:
         return {"sampling": self._sampling}
@@ -88,7 +74,7 @@ class Damon(Estimator):
     def observe(self, now: int, due: Collection[str], out: Out) -> None:
         if "sampling" not in due:
             return
-        r, bits = self._regions, self._state.accessed
+        r, bits = self._regions, self.bits
         self._ticks += 1
         aggregated = self._ticks % self.params.samples == 0
         for vm in self.vms:

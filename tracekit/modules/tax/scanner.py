@@ -1,4 +1,4 @@
-"""Estimators that look at pages' accessed bits once a period, all at once: what they have in common."""
+"""Estimators that look at pages' accessed bits: what they have in common, and what those that look at all at once have."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -20,8 +20,22 @@ class Bits(NamedTuple):
     accessed: Accessed
 
 
-class Scanner(Estimator):
-    """An estimator by scans. Subclasses give ``scan``, and a hook of their own where not every touch sets a bit.
+class OfBits(Estimator):
+    """An estimator that sees of an access only that it sets the page's bit: ``self.bits`` has them."""
+
+    def make(self, truth: window.Window) -> Bits:
+        self.bits = accessed(self.site.trace.pages, len(self.site.trace.vms))
+        return Bits(truth, self.bits)
+
+    @staticmethod
+    @jit
+    def on_access(s, vm, page):
+        window.see(s.truth, vm, page)
+        mark(s.accessed, vm, page)
+
+
+class Scanner(OfBits):
+    """An estimator by scans, once a period. Subclasses give ``scan``, and a hook of their own where not every touch sets a bit.
 
     Unless they give an estimate of their own, it is the pages that the last scan found, which they leave in ``found``.
     """
@@ -35,16 +49,6 @@ class Scanner(Estimator):
     def scan(self, now: int, out: Out) -> None:
         """Read and clear the bits, ``self.bits``, at the end of a period, and count what it costs."""
         raise NotImplementedError
-
-    def make(self, truth: window.Window) -> Bits:
-        self.bits = accessed(self.site.trace.pages, len(self.site.trace.vms))
-        return Bits(truth, self.bits)
-
-    @staticmethod
-    @jit
-    def on_access(s, vm, page):
-        window.see(s.truth, vm, page)
-        mark(s.accessed, vm, page)
 
     def own_clocks(self) -> Mapping[str, int]:
         return {"scan": self.params.period}
