@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tracekit.check_rows import RowRules
-from tracekit.errors import TraceError
+from tracekit.errors import TraceError, first_line
 from tracekit.location import Place, Url, place, source
 from tracekit.metadata import Metadata
 from tracekit.schema import KINDS, METADATA_KEY
@@ -93,8 +93,7 @@ def check_file(path: str | os.PathLike[str] | Url) -> list[Finding]:
     try:
         rules.read()
     except (pa.ArrowException, OSError, ValueError) as error:
-        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        found.append(_finding(path, "readable", f"{path}: damaged ({first_line}); copy or write the file again"))
+        found.append(_finding(path, "readable", f"{path}: damaged ({first_line(error)}); copy or write the file again"))
     else:
         found += _check_row_groups(path) + [_finding(path, rule, f"{path}: {said}") for rule, said in rules.absences()]
     for rule, tally in rules.tallies.items():

@@ -20,6 +20,11 @@ class ScenarioError(TracekitError):
     """A scenario, parameter or module name is unknown, impossible or contradictory."""
 
 
+def first_line(error: BaseException) -> str:
+    """What another library's error says, as a part of such a sentence: its first line, or else its name."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A guess at what was meant, to put into such a sentence; nothing if nothing is near."""
     near = difflib.get_close_matches(name, list(known), 1)

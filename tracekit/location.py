@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 from pyarrow import fs
 
-from tracekit.errors import TraceError
+from tracekit.errors import TraceError, first_line
 
 #: Seconds to wait for a connection and for an answer, and attempts: a store that is not there is to be said soon.
 _CONNECT, _REQUEST, _ATTEMPTS = 5, 60, 3
@@ -58,8 +58,7 @@ def source(where: Place) -> Any:
     except ImportError as error:
         raise TraceError(f"{where}: takes a package that is not installed ({error}); install it, and tracekit[url]") from None
     except (pa.ArrowException, OSError, ValueError) as error:
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise TraceError(f"{where}: cannot be reached ({said})") from None
+        raise TraceError(f"{where}: cannot be reached ({first_line(error)})") from None
 
 
 def _filesystem(url: str) -> tuple[fs.FileSystem, str]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from tracekit.errors import TraceError
+from tracekit.errors import TraceError, first_line
 from tracekit.location import Place, Url, place, source
 from tracekit.metadata import Metadata, VmInfo
 from tracekit.schema import KINDS, METADATA_KEY, Column
@@ -157,7 +157,7 @@ class TraceFile:
                 if batch.num_rows:
                     yield batch
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise TraceError(f"{self.path}: damaged ({_first_line(error)}); copy or write the file again") from None
+            raise TraceError(f"{self.path}: damaged ({first_line(error)}); copy or write the file again") from None
 
 
 _TEXTS = {column.name for table in KINDS.values() for column in table.columns if column.type == "dictionary"}
@@ -177,15 +177,12 @@ def _open_parquet(path: Place) -> pq.ParquetFile:
             raise TraceError(f"{path}: is empty; expected a Parquet file")
     opened = source(path)
     try:
-        names = pq.read_schema(opened)
-        texts = [f.name for f in names if f.name in _TEXTS and (pa.types.is_string(f.type) or pa.types.is_large_string(f.type))]
-        return pq.ParquetFile(opened, read_dictionary=texts, pre_buffer=isinstance(path, Url))
+        footer = pq.read_metadata(opened)
+        columns = footer.schema.to_arrow_schema()
+        texts = [f.name for f in columns if f.name in _TEXTS and (pa.types.is_string(f.type) or pa.types.is_large_string(f.type))]
+        return pq.ParquetFile(opened, metadata=footer, read_dictionary=texts, pre_buffer=isinstance(path, Url))
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise TraceError(f"{path}: not a readable Parquet file ({_first_line(error)}); is it truncated or of another format?") from None
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise TraceError(f"{path}: not a readable Parquet file ({first_line(error)}); is it truncated or of another format?") from None
 
 
 def _castable(found: pa.DataType, column: Column) -> bool:
@@ -202,7 +199,7 @@ def _cast(array: pa.Array, wanted: pa.DataType, path: Place, name: str) -> pa.Ar
     try:
         return array if array.type == wanted else array.cast(wanted)
     except pa.ArrowException as error:
-        raise TraceError(f"{path}: column {name!r} holds values that do not fit {wanted} ({_first_line(error)})") from None
+        raise TraceError(f"{path}: column {name!r} holds values that do not fit {wanted} ({first_line(error)})") from None
 
 
 def _dictionary(array: pa.Array, path: Place, name: str) -> pa.DictionaryArray:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from tracekit.errors import TraceError
+from tracekit.errors import TraceError, first_line
 from tracekit.formats.parquet import Imported, import_parquet
 from tracekit.formats.source import Source, Stream
 
@@ -41,8 +41,7 @@ def _convert(source: Source, path: Path) -> None:
             if stream.cut:
                 raise TraceError(f"{source.path}: {stream.cut}; copy it again")
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise TraceError(f"{source.path}: cannot be read as CSV ({said}); is it of this format?") from None
+        raise TraceError(f"{source.path}: cannot be read as CSV ({first_line(error)}); is it of this format?") from None
 
 
 class _Reader:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xxhash
 
-from tracekit.errors import TraceError
+from tracekit.errors import TraceError, first_line
 from tracekit.formats.clock import Clock
 from tracekit.formats.mapping import Source, resolve
 from tracekit.formats.numbering import Numbering
@@ -69,8 +69,9 @@ def import_parquet(
         importer.survey()
         return importer.write(out, capture or text_of(out.name).removesuffix(".parquet").removesuffix(f".{kind}"), mapping)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise TraceError(f"{called or source}: cannot be read as Parquet ({said}); is it there, whole, and of this format?") from None
+        raise TraceError(
+            f"{called or source}: cannot be read as Parquet ({first_line(error)}); is it there, whole, and of this format?"
+        ) from None
 
 
 class _Importer:

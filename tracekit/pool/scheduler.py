@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from tracekit import __version__
-from tracekit.errors import TracekitError
+from tracekit.errors import TracekitError, first_line
 from tracekit.pool.memory import give_back
 from tracekit.pool.task import IDLE_BYTES, ONE_THREAD, TRIES, Outcome, Task, sentence
 
@@ -64,8 +64,7 @@ class DaskPool:
         try:
             self._client = distributed.Client(address, timeout=_TIMEOUT, set_as_default=False)
         except (OSError, ValueError) as error:
-            said = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-            raise TracekitError(f"{address}: no Dask scheduler answers there ({said}); start one: dask scheduler") from None
+            raise TracekitError(f"{address}: no Dask scheduler answers there ({first_line(error)}); start one: dask scheduler") from None
         try:
             self._client.wait_for_workers(1, timeout=_TIMEOUT)
         except TimeoutError:
