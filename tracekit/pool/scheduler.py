@@ -18,7 +18,7 @@ from typing import Any
 from tracekit import __version__
 from tracekit.errors import TracekitError, first_line
 from tracekit.pool.memory import give_back
-from tracekit.pool.task import IDLE_BYTES, ONE_THREAD, TRIES, Outcome, Task, sentence
+from tracekit.pool.task import IDLE_BYTES, ONE_THREAD, TRIES, Outcome, Task, attempt, sentence
 
 #: Seconds to wait for the scheduler, and for a first worker.
 _TIMEOUT = 20
@@ -28,15 +28,11 @@ _DEATHS = 10
 
 
 def work(version: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[str, Any]:
-    """Do a task on a worker: ``done`` and its value, ``failed`` and a sentence, or ``died`` and why."""
+    """Do a task on a worker of the client's ``version``; see ``attempt``."""
     if version != __version__:
         return "failed", f"a worker has tracekit {__version__}, the client {version}; install the same on both"
     try:
-        return "done", function(lambda units: None, *arguments)
-    except MemoryError:
-        return "died", "not enough memory"
-    except Exception as error:
-        return "failed", sentence(error)
+        return attempt(lambda: function(lambda units: None, *arguments))
     finally:
         give_back()
 

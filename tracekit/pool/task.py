@@ -97,6 +97,16 @@ def perform(pool: Pool, tasks: Iterable[Task], report: Callable[[int], None] = l
             yield outcome
 
 
+def attempt(action: Callable[[], Any]) -> tuple[str, Any]:
+    """Do what a task is, on a worker: ``done`` and its value, ``failed`` and a sentence, or ``died`` and why."""
+    try:
+        return "done", action()
+    except MemoryError:
+        return "died", "not enough memory"
+    except Exception as error:  # whatever a task raises is its failure, not the worker's
+        return "failed", sentence(error)
+
+
 def sentence(error: BaseException) -> str:
     """An exception as one sentence."""
     said = " ".join(str(error).split())

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from tracekit.pool.memory import give_back
-from tracekit.pool.task import sentence
+from tracekit.pool.task import attempt
 
 #: Seconds between two messages that say how far a task is.
 _PERIOD = 0.3
@@ -49,13 +49,11 @@ def _do(parent: Connection, payload: bytes) -> tuple[str, Any]:
             last = time.monotonic()
             parent.send(("units", done))
 
-    try:
+    def unpack_and_work() -> Any:
         work, arguments = pickle.loads(payload)
-        return "done", work(advance, *arguments)
-    except MemoryError:
-        return "died", "not enough memory"
-    except Exception as error:  # whatever a task raises is its failure, not the worker's
-        return "failed", sentence(error)
+        return work(advance, *arguments)
+
+    return attempt(unpack_and_work)
 
 
 if __name__ == "__main__":
