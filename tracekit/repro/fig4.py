@@ -7,9 +7,10 @@ statements, so that what it shows is how much of them the scan finds.
 
 import polars as pl
 
+from tracekit.compare.metrics import last
 from tracekit.report.page import axis, lines
 from tracekit.report.page.lines import Series
-from tracekit.repro.figure import MIB, TEXT, Bench, Outcome, Row, ends
+from tracekit.repro.figure import MIB, TEXT, Bench, Outcome, Row
 from tracekit.results import Results
 
 TITLE = "Memory shared and reclaimed by the number of identical VMs"
@@ -51,8 +52,8 @@ def measure(results: Results) -> dict:
 
     A VM is charged for a frame if it maps it first, so that what the first n VMs reclaim adds up to what they would alone.
     """
-    last = ends(results.savings)
-    host, vms = last.filter(pl.col("vm") == "*").row(0, named=True), last.filter(pl.col("vm") != "*")
+    final = last(results.savings.collect())
+    host, vms = final.filter(pl.col("vm") == "*").row(0, named=True), final.filter(pl.col("vm") != "*")
     order = [name.partition("=")[0] for name in results.runs.collect()["vms"][0].split(" ")]
     by_vm = {row["vm"]: row for row in vms.iter_rows(named=True)}
     first, pages, reclaimed, curve = by_vm[order[0]], 0, 0, []

@@ -7,8 +7,9 @@ is seen: what is reproduced is how much of it ESX's scan finds. Beside them a re
 
 import polars as pl
 
+from tracekit.compare.metrics import last
 from tracekit.report.page import axis, bars
-from tracekit.repro.figure import READ_OFF, Bench, Outcome, Row, ends
+from tracekit.repro.figure import READ_OFF, Bench, Outcome, Row
 from tracekit.results import Results
 
 TITLE = "Memory shared and reclaimed on hosts in production"
@@ -43,6 +44,6 @@ def reproduce(bench: Bench, memory: str = "51MiB") -> Outcome:
 
 def measure(results: Results) -> tuple[float, float, float]:
     """Per cent of the memory shared, reclaimed, and zero at the end."""
-    host = ends(results.savings).filter(pl.col("vm") == "*").row(0, named=True)
+    host = last(results.savings.collect()).filter(pl.col("vm") == "*").row(0, named=True)
     shared, reclaimed, zero = (100 * host[name] / host["pages"] for name in ("shared", "reclaimed", "zero"))
     return shared, reclaimed, zero

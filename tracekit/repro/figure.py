@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from tracekit import engine
 from tracekit.report.page.html import Markup
 from tracekit.results import Results
@@ -88,8 +86,3 @@ class Bench:
         )
         self.how.append(f"replay of {files[0].name.partition('.')[0]}: {stages}" + (f", until {until}" if until else ""))
         return engine.replay(files, tables, settings=self.settings, until=until, progress=self.progress)
-
-
-def ends(frame: pl.LazyFrame) -> pl.DataFrame:
-    """The last row of each variant, trace and VM."""
-    return frame.sort("t").group_by("variant", "trace", "vm", maintain_order=True).last().collect()
