@@ -58,7 +58,9 @@ class FakeQemu:
         for line in stream:
             asked = json.loads(line)
             command, arguments = asked["execute"], asked.get("arguments", {})
-            self.told.append(command)
+            if command in ("stop", "cont") and command != self._dies_at and command not in self._answers:
+                self.running = command == "cont"
+            self.told.append(command)  # after what it does, because tests that wait for it look at that next
             if command == self._dies_at:
                 return
             say({"event": "NICE_DAY", "data": {}})
@@ -77,8 +79,6 @@ class FakeQemu:
             return {"name": self.path.stem}
         if command == "query-status":
             return {"running": self.running}
-        if command in ("stop", "cont"):
-            self.running = command == "cont"
         if command == "human-monitor-command":
             return self._for_people(arguments["command-line"])
         if command == "pmemsave":
