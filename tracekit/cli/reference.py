@@ -66,9 +66,9 @@ def _option(param: Any) -> tuple[str, str, str]:
 def modules() -> str:
     """Every module that is installed here, by stage: what it is, needs, fills, and its parameters."""
     said = [_MADE, "# Modules\n", "`tracekit modules NAME` prints the same. Choose one with `--set STAGE.module=NAME`.\n"]
-    for family in registry.families():
+    for family, names in registry.available().items():  # without what only this process has registered
         said.append(f"## {family}\n")
-        for name in registry.names(family):
+        for name in names:
             said += _module(family, registry.load(family, name))
     return "\n".join(said)
 
