@@ -67,7 +67,7 @@ def _peaks(results: tk.Results, late: float, seed: int) -> pl.DataFrame:
     if not rows:
         return pl.DataFrame()
     synthetic = results.runs.select("trace", "synthetic").unique().collect()
-    return pl.DataFrame(rows).join(synthetic, on="trace").with_columns(view=pl.lit("peaks"))
+    return pl.DataFrame(rows).join(synthetic, on="trace", maintain_order="left").with_columns(view=pl.lit("peaks"))
 
 
 def _replayed(results: tk.Results, costs: Costs) -> pl.DataFrame:

@@ -155,7 +155,11 @@ class Results(Tables):
     def _repr_html_(self) -> str:
         if not self._cells:
             return html(self._heading(), [])
-        runs = self.runs.select("trace", "variant", "synthetic", "kinds", "rows").join(self.params(), on="variant").collect()
+        runs = (
+            self.runs.select("trace", "variant", "synthetic", "kinds", "rows")
+            .join(self.params(), on="variant", maintain_order="left")
+            .collect()
+        )
         parts = [html_table(self.describe().frame), html_table(runs.head(_SHOWN))]
         if runs.height > _SHOWN:
             parts.append(f'<p class="dim">… and {runs.height - _SHOWN} more</p>')

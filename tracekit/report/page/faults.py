@@ -63,7 +63,9 @@ def _with_breaks(capture: Capture) -> pl.DataFrame:
     faults, vm = last(capture.rows("faults")), last(capture.rows("vm"))
     if faults.is_empty() or vm.is_empty():
         return pl.DataFrame()
-    return faults.join(vm.select("variant", "vm", "breaks"), on=["variant", "vm"], how="left").with_columns(pl.col("breaks").fill_null(0))
+    return faults.join(vm.select("variant", "vm", "breaks"), on=["variant", "vm"], how="left", maintain_order="left").with_columns(
+        pl.col("breaks").fill_null(0)
+    )
 
 
 def _waits(frame: pl.DataFrame, costs: Costs) -> pl.DataFrame:
@@ -118,14 +120,19 @@ def _misses(capture: Capture, frame: pl.DataFrame) -> Markup:
     totals = frame.group_by("variant", maintain_order=True).agg(
         pl.col("accesses").sum(), misses=pl.col("cold").sum() + pl.col("major").sum()
     )
-    joined = totals.join(params, on="variant").filter(pl.col("accesses") > 0)
+    joined = totals.join(params, on="variant", maintain_order="left").filter(pl.col("accesses") > 0)
     if by is None or joined.is_empty():
         return Markup("")
     pages = pl.col(by).cast(pl.Int64, strict=False)
     joined = joined.with_columns(ratio=pl.col("misses") / pl.col("accesses"), size=pages if by == "paging.frames" else pages // 4096)
     names = [name for name in params.columns if name not in ("variant", by)]
     joined = joined.with_columns(series=pl.concat_str(*names, separator=" ", ignore_nulls=True) if names else pl.lit("misses"))
-    curves = joined.drop_nulls("size").group_by("series", "size").agg(pl.col("ratio").mean()).sort("size")
+    curves = (
+        joined.drop_nulls("size")
+        .group_by("series", "size", maintain_order=True)
+        .agg(pl.col("ratio").mean())
+        .sort("size", maintain_order=True)
+    )
     series = [
         Series(str(name), mine["size"].to_list(), mine["ratio"].to_list(), colour(i), dots=True)
         for i, ((name,), mine) in enumerate(list(curves.group_by("series", maintain_order=True))[:COLOURS])
